@@ -1,0 +1,43 @@
+# Every target sets up what it needs: a fresh clone, Python >= 3.11, Node >= 20, make and git are enough.
+# Python packages come from uv.lock by `uv sync --locked`, npm packages from package-lock.json by `npm ci`, both through
+# whatever index and registry the machine is configured for.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/tools/bin:$(PATH)
+
+.PHONY: bootstrap build test test-deep lint fmt gas demo devnet clean
+
+bootstrap:
+	@$(PYTHON) tools/bootstrap.py
+
+build: bootstrap
+	@$(RUN) -m plimsoll.chain.build
+
+test: build
+	@$(RUN) -m pytest -m "not deep"
+
+test-deep: build
+	@$(RUN) -m pytest -m deep
+
+lint: build
+	@$(RUN) tools/lint.py
+
+fmt: bootstrap
+	@$(RUN) -m ruff check --fix-only --quiet .
+	@$(RUN) -m ruff format --quiet .
+	@tools/bin/forge fmt --root tools/forge $(CURDIR)/contracts $(CURDIR)/interfaces
+
+gas: build
+	@$(RUN) -m tests.gas
+
+demo: build
+	@$(RUN) -m plimsoll.replay
+
+devnet: build
+	@$(RUN) -m plimsoll.devnet
+
+clean:
+	rm -rf .build .venv node_modules reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Plimsoll: a perpetual-futures protocol for OP-stack rollups."""

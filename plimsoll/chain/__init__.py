@@ -1,0 +1,1 @@
+"""The chain: build, providers, contracts, decoding, transactions."""
