@@ -6,6 +6,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/tools/bin:$(PATH)
+export SOLCX_BINARY_PATH ?= $(or $(patsubst %/solc-v0.8.37,%,$(wildcard $(HOME)/.solcx/solc-v0.8.37)),$(CURDIR)/tools/solc)
 
 .PHONY: bootstrap build test test-deep lint fmt gas demo devnet clean
 
