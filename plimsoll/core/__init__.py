@@ -1,0 +1,1 @@
+"""Units, ids and errors: pure helpers that every other room may import."""
