@@ -61,7 +61,7 @@ def ensure(stamp: Path, wanted: str, install: Callable[[], None]) -> None:
 
 
 def main() -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  # this script meets whatever Python is installed
         print(f"bootstrap: Python 3.11 or later is needed, this is {sys.version.split()[0]}", file=sys.stderr)
         return 1
     missing = [tool for tool in ("node", "npm") if shutil.which(tool) is None]

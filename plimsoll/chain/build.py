@@ -159,7 +159,9 @@ def main() -> int:
         print("build: failed", file=sys.stderr)
         return 2
     count = len(load_artifacts())
-    print(f"build: {count} contracts " + (f"compiled in {time.monotonic() - started:.1f} s" if compiled else "up to date"))
+    print(
+        f"build: {count} contracts " + (f"compiled in {time.monotonic() - started:.1f} s" if compiled else "up to date")
+    )
     return 0
 
 
