@@ -1,0 +1,1 @@
+"""The reference model of the protocol, scenarios and simulation: pure, in exact integers."""

@@ -1,0 +1,1 @@
+"""What a replay is made of: prices, a population of accounts, and how keepers behave."""
