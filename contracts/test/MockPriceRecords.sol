@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
+import {PriceRing} from "../libraries/PriceRing.sol";
+import {GuardState, PriceRecord} from "../types/PriceRecord.sol";
+
+/// @notice Tests only: the aggregator's records without its rules. Anyone records whatever he likes, except that publish
+/// times increase strictly.
+contract MockPriceRecords is IPriceRecords {
+    using PriceRing for PriceRing.Ring;
+
+    error MockPriceRecords_ValueUnused(uint256 unused);
+
+    mapping(uint256 marketId => PriceRing.Ring) private _rings;
+
+    /// @notice Records; reverts with PriceRing_NotNewer where publishedAt is not after the newest record's.
+    function record(uint256 marketId, uint256 price_, uint256 confidence, uint256 publishedAt, GuardState state)
+        external
+    {
+        _rings[marketId].push(price_, confidence, publishedAt, state);
+    }
+
+    /// @inheritdoc IPriceRecords
+    /// @dev Items are abi.encode(marketId, price, confidence, publishedAt, state); one that isn't newer is skipped.
+    function update(bytes[] calldata priceData) external payable {
+        for (uint256 i; i < priceData.length; ++i) {
+            (uint256 marketId, uint256 price_, uint256 confidence, uint256 publishedAt, GuardState state) =
+                abi.decode(priceData[i], (uint256, uint256, uint256, uint256, GuardState));
+            PriceRing.Ring storage ring = _rings[marketId];
+            if (publishedAt > ring.newest.publishedAt()) ring.push(price_, confidence, publishedAt, state);
+        }
+        if (msg.value != 0) revert MockPriceRecords_ValueUnused(msg.value);
+    }
+
+    /// @inheritdoc IPriceRecords
+    function newest(uint256 marketId) external view returns (PriceRecord) {
+        return _rings[marketId].newest;
+    }
+
+    /// @inheritdoc IPriceRecords
+    function settlement(uint256 marketId, uint256 notBefore)
+        external
+        view
+        returns (PriceRecord first, PriceRecord newest_)
+    {
+        return _rings[marketId].settlement(notBefore);
+    }
+
+    /// @notice As IOracleAggregator's.
+    function price(uint256 marketId) external view returns (uint256, uint256, uint256) {
+        PriceRecord last = _rings[marketId].newest;
+        return (last.price(), last.confidence(), last.publishedAt());
+    }
+
+    /// @notice As IOracleAggregator's.
+    function recordAt(uint256 marketId, uint256 sequence) external view returns (PriceRecord) {
+        return _rings[marketId].get(sequence);
+    }
+}
