@@ -84,8 +84,8 @@ contract EvmProbe {
         return "address";
     }
 
-    function block_() external view returns (uint256 number, uint256 timestamp, address coinbase, uint256 basefee) {
-        return (block.number, block.timestamp, block.coinbase, block.basefee);
+    function block_() external view returns (uint256 number, uint256 timestamp, address coinbase) {
+        return (block.number, block.timestamp, block.coinbase);
     }
 
     function chain() external view returns (uint256) {

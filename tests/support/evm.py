@@ -8,7 +8,8 @@
     with reverts("ERC20InsufficientBalance", trader, 100, 101):
         token.transfer(keeper, 101, sender=trader)
 
-The limits: gas is lower than on a chain, because state that was touched once stays warm. `set_code` outlives a
+The limits: gas is lower than on a chain, because state that was touched once stays warm; nobody pays for it, and
+contracts see a base fee and a gas price of zero. `set_code` outlives a
 `restore`. A sender that is a contract is played by an account whose code is exchanged for the length of the call, so
 calls back into it don't find its real functions.
 """
@@ -271,8 +272,7 @@ class Evm:
         self._timestamp = timestamp
         self._block_number = block_number
         self._coinbase = ZERO_ADDRESS
-        self._basefee = 0
-        self._snapshots: list[tuple[pyrevm.JournalCheckpoint, tuple[int, int, str, int]]] = []
+        self._snapshots: list[tuple[pyrevm.JournalCheckpoint, tuple[int, int, str]]] = []
         self._revm = pyrevm.EVM(
             spec_id="CANCUN", gas_limit=gas_limit, env=pyrevm.Env(cfg=pyrevm.CfgEnv(chain_id=chain_id))
         )
@@ -308,16 +308,6 @@ class Evm:
         self._coinbase = address_of(value)
         self._set_block()
 
-    @property
-    def basefee(self) -> int:
-        """Wei per gas that every transaction pays; at zero, the start, senders need no ether."""
-        return self._basefee
-
-    @basefee.setter
-    def basefee(self, value: int) -> None:
-        self._basefee = value
-        self._set_block()
-
     def advance(self, seconds: int, blocks: int = 1) -> None:
         """Let time pass, and blocks with it."""
         self._timestamp += seconds
@@ -330,7 +320,6 @@ class Evm:
                 number=self._block_number,
                 timestamp=self._timestamp,
                 coinbase=self._coinbase,
-                basefee=self._basefee,
                 gas_limit=self.gas_limit,
                 prevrandao=bytes(32),
             )
@@ -379,7 +368,7 @@ class Evm:
             gas = self.gas_limit
         revm = self._revm
         try:
-            return revm.message_call(sender, to, data, value, gas, self._basefee or None, static)
+            return revm.message_call(sender, to, data, value, gas, None, static)
         except RuntimeError as error:
             if "RejectCallerWithCode" not in str(error):
                 raise self._translate(error) from None
@@ -462,11 +451,11 @@ class Evm:
         del self._snapshots[snapshot:]
         self._revm.revert(checkpoint)
         if block != self._block():
-            self._timestamp, self._block_number, self._coinbase, self._basefee = block
+            self._timestamp, self._block_number, self._coinbase = block
             self._set_block()
 
-    def _block(self) -> tuple[int, int, str, int]:
-        return self._timestamp, self._block_number, self._coinbase, self._basefee
+    def _block(self) -> tuple[int, int, str]:
+        return self._timestamp, self._block_number, self._coinbase
 
     def balance(self, account: Any) -> int:
         """Wei."""
@@ -480,11 +469,7 @@ class Evm:
             # creation code that destroys itself in favour of the account: no contract can refuse that
             self._revm.deploy(BANK, b"\x73" + bytes.fromhex(address[2:]) + b"\xff", value=difference)
         elif difference < 0:
-            basefee, self._basefee = self._basefee, 0
-            try:
-                self.call_raw(address, BANK, b"", -difference)
-            finally:
-                self._basefee = basefee
+            self.call_raw(address, BANK, b"", -difference)
 
     def code(self, account: Any) -> bytes:
         return self._revm.get_code(address_of(account)) or b""
