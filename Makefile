@@ -20,7 +20,7 @@ test: build
 	@$(RUN) -m pytest -m "not deep"
 
 test-deep: build
-	@$(RUN) -m pytest -m deep
+	@HYPOTHESIS_PROFILE=deep $(RUN) -m pytest -m deep
 
 lint: build
 	@$(RUN) tools/lint.py

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from hypothesis import settings
 
 from plimsoll.chain.build import BuildError, ensure_built
 from tests.support.evm import Evm
 
+# `make test` tries the same examples every time; `make test-deep` new and more ones
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("deep", max_examples=2_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
-@pytest.fixture(scope="session", autouse=True)
+
+@pytest.fixture(scope="session")
 def built() -> None:
-    """The contracts, compiled once for the session if anything changed."""
+    """The contracts are up to date: compiled once for the session, and not for tests that use none."""
     try:
         ensure_built()
     except BuildError as error:
