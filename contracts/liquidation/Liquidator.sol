@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {ILiquidator} from "interfaces/liquidation/ILiquidator.sol";
+import {Fill, IPerpMarket, Standing} from "interfaces/market/IPerpMarket.sol";
+import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
+import {IMarginVault} from "interfaces/vault/IMarginVault.sol";
+import {LiquidationTerms} from "../libraries/LiquidationTerms.sol";
+import {MarginMath} from "../libraries/MarginMath.sol";
+import {Permissions} from "../libraries/Permissions.sol";
+import {TradeMath} from "../libraries/TradeMath.sol";
+import {WadMath} from "../libraries/WadMath.sol";
+import {AccountIds, Core, Posting} from "../types/Accounts.sol";
+import {TradingConfig} from "../types/MarketConfig.sol";
+import {PriceRecord} from "../types/PriceRecord.sol";
+
+/// @title Liquidator
+/// @notice Close-out, take-over and backstop. Total: nothing here fails because a sum is negative, a fund empty or a counterpart gone.
+contract Liquidator is ILiquidator, AccessManaged {
+    using AccountIds for uint256;
+    using SafeCast for uint256;
+    using WadMath for int256;
+
+    uint256 private constant ABSORB_GAS = 100_000;
+    uint256 private constant ABSORB_GAS_A_POSITION = 80_000;
+
+    IMarginVault private immutable VAULT;
+    IPerpMarket private immutable MARKET;
+    IPriceRecords private immutable ORACLE;
+    address private immutable POOL;
+    address private immutable FUND;
+
+    /// @dev One slot a market.
+    struct Counters {
+        uint32 sequence;
+        uint96 moved;
+        uint32 hour;
+        uint96 absorbed;
+    }
+
+    /// @dev A part of a position, and what closing it against the pool does.
+    struct Chunk {
+        uint256 size;
+        int256 base;
+        int256 quote;
+        int256 loss;
+        uint256 released;
+        uint256 cost;
+    }
+
+    uint256 public gasMarket;
+    mapping(uint256 marketId => Counters) private _counters;
+
+    constructor(Core memory core) AccessManaged(core.authority) {
+        (VAULT, MARKET) = (IMarginVault(core.vault), IPerpMarket(core.market));
+        (ORACLE, POOL, FUND) = (IPriceRecords(core.oracle), core.pool, core.fund);
+    }
+
+    // --- close-out ---
+
+    /// @inheritdoc ILiquidator
+    /// @custom:req LQ-01
+    function liquidate(uint256 account, uint256 marketId, bytes[] calldata priceData) external payable {
+        _update(priceData);
+        Standing memory s = _unhealthy(account, marketId);
+        uint256 price = MarginMath.healthPrice(s.trading, s.newest, s.base, false);
+        (Chunk memory c, uint256 moved) = _chunkToClose(s, marketId, price);
+        _counters[marketId].sequence = uint32(s.newest.sequence());
+        _counters[marketId].moved = (moved + c.size).toUint96();
+        MARKET.fill(Fill(marketId, account, AccountIds.pack(POOL, marketId, 0), c.base, c.quote, 0));
+        (uint256 reward, uint256 topUp) = _payCloseOut(account, c.cost, s.margin.mmKeeperMin());
+        emit Liquidated(
+            account,
+            marketId,
+            msg.sender,
+            c.base,
+            c.quote,
+            price,
+            s.newest.publishedAt(),
+            s.equity,
+            s.maintenance,
+            c.cost,
+            reward,
+            topUp
+        );
+        _coverDebtAtOnce(account, marketId);
+    }
+
+    /// @dev How much of the position is closed: enough for the target health, within what one record allows.
+    function _chunkToClose(Standing memory s, uint256 marketId, uint256 price)
+        private
+        view
+        returns (Chunk memory c, uint256 moved)
+    {
+        uint256 all = s.base.abs();
+        uint256 minBase = WadMath.divUp(s.trading.minPosition() * WadMath.WAD, price);
+        c = _chunk(s, all, price);
+        uint256 size = WadMath.max(_sizeForTarget(s, c.loss, price), minBase);
+        if (size < all && all - size >= minBase) {
+            Chunk memory part = _chunk(s, size, price);
+            int256 left = s.equity - part.loss - int256(part.cost);
+            if (left >= int256(s.maintenance - part.released)) c = part;
+        }
+
+        Counters memory counters_ = _counters[marketId];
+        moved = counters_.sequence == s.newest.sequence() ? counters_.moved : 0;
+        uint256 cap = s.trading.scale() * (s.trading.makerBps() + s.trading.takerBps()) / WadMath.BPS;
+        uint256 room = cap > moved ? cap - moved : 0;
+        if (c.size > room) {
+            if (room < minBase || all - room < minBase) {
+                revert Liquidator_CapReached(marketId, s.newest.sequence(), room);
+            }
+            c = _chunk(s, room, price);
+        }
+    }
+
+    /// @dev Notional (targetHealth × M − E) / (targetHealth × m − penalty − impact), as a size; all of it where that has no solution.
+    function _sizeForTarget(Standing memory s, int256 lossOfAll, uint256 price) private view returns (uint256) {
+        uint256 all = s.base.abs();
+        uint256 notional = WadMath.divUp(all * price, WadMath.WAD);
+        uint256 own = MarginMath.maintenance(s.margin, s.trading, all, price);
+        int256 missing =
+            int256(WadMath.divUp(LiquidationTerms.TARGET_HEALTH_BPS * s.maintenance, WadMath.BPS)) - s.equity;
+        int256 divisor = int256(LiquidationTerms.TARGET_HEALTH_BPS * own * 1e14 / notional)
+            - int256(s.margin.mmPenaltyBps() * 1e14)
+            - int256(WadMath.divUp(lossOfAll.positive() * WadMath.WAD, notional));
+        if (divisor <= 0) return all;
+        uint256 wanted = WadMath.divUp(uint256(missing) * WadMath.WAD, uint256(divisor));
+        return WadMath.divUp(wanted * WadMath.WAD, price);
+    }
+
+    /// @dev Closing `size` of the position against the pool: sum, loss, maintenance released, cost.
+    function _chunk(Standing memory s, uint256 size, uint256 price) private view returns (Chunk memory c) {
+        c.size = size;
+        c.base = s.base > 0 ? -int256(size) : int256(size);
+        (, c.quote) = TradeMath.fill(s.trading, s.skew, c.base, s.newest.price(), s.newest.confidence());
+        c.loss = s.base.worthDown(price) - (s.base + c.base).worthDown(price) - c.quote;
+        c.released = _released(s, size, price);
+        c.cost = MarginMath.liquidationCost(
+            s.margin, WadMath.divUp(size * price, WadMath.WAD), s.equity, s.maintenance, c.released, c.loss
+        );
+    }
+
+    function _released(Standing memory s, uint256 size, uint256 price) private view returns (uint256) {
+        uint256 all = s.base.abs();
+        return MarginMath.maintenance(s.margin, s.trading, all, price)
+            - MarginMath.maintenance(s.margin, s.trading, all - size, price);
+    }
+
+    /// @dev Takes the cost; the keeper's part, topped up by the fund to the minimum, and the rest to the fund.
+    function _payCloseOut(uint256 account, uint256 cost, uint256 keeperMin)
+        private
+        returns (uint256 reward, uint256 topUp)
+    {
+        reward = LiquidationTerms.reward(cost, keeperMin);
+        int256 toFund = int256(cost) - int256(reward);
+        if (toFund < 0) {
+            topUp = WadMath.min(uint256(-toFund), _fundCash());
+            toFund = -int256(topUp);
+            reward = cost + topUp;
+        }
+        _post(account, -int256(cost), AccountIds.main(msg.sender), int256(reward), toFund);
+    }
+
+    // --- take-over ---
+
+    /// @inheritdoc ILiquidator
+    /// @custom:req LQ-02
+    function takeOver(
+        uint256 account,
+        uint256 marketId,
+        int256 base,
+        uint256 toAccount,
+        bytes calldata data,
+        bytes[] calldata priceData
+    ) external payable {
+        if (data.length != 0) revert Liquidator_CallbackUnsupported();
+        if (msg.sender != toAccount.ownerOf()) revert Liquidator_NotOwner(toAccount, msg.sender);
+        if (toAccount == account) revert Liquidator_SameAccount(account);
+        _update(priceData);
+        Standing memory s = _unhealthy(account, marketId);
+        uint256 price = MarginMath.healthPrice(s.trading, s.newest, s.base, false);
+        _requireTakeable(s, base, price);
+        Standing memory taker = MARKET.settle(toAccount, marketId);
+
+        (int256 quote, uint256 discount) = _takeOverTerms(s, base, price);
+        uint256 fee = WadMath.divUp(quote.abs() * s.trading.takerBps(), WadMath.BPS);
+        MARKET.fill(Fill(marketId, account, toAccount, -base, quote, fee));
+        _post(toAccount, -int256(fee), 0, 0, 0);
+        _requireTakerSound(taker, toAccount, marketId, base, -quote);
+        emit TakenOver(
+            account,
+            marketId,
+            toAccount,
+            base,
+            quote,
+            price,
+            s.newest.publishedAt(),
+            s.equity,
+            s.maintenance,
+            discount,
+            fee
+        );
+    }
+
+    function _requireTakeable(Standing memory s, int256 base, uint256 price) private pure {
+        if (base == 0 || (base > 0) != (s.base > 0) || base.abs() > s.base.abs()) {
+            revert Liquidator_WrongSize(base, s.base);
+        }
+        uint256 rest = (s.base - base).abs();
+        if (rest != 0 && rest < WadMath.divUp(s.trading.minPosition() * WadMath.WAD, price)) {
+            revert Liquidator_BelowMinimumPosition(rest * price / WadMath.WAD, s.trading.minPosition());
+        }
+    }
+
+    /// @return quote What the account gets, WAD dollars, signed. @return discount In the taker's favour.
+    function _takeOverTerms(Standing memory s, int256 base, uint256 price)
+        private
+        view
+        returns (int256 quote, uint256 discount)
+    {
+        quote = base.worthUp(price);
+        uint256 notional = quote.abs();
+        uint256 required = s.maintenance;
+        uint256 byHealth = (required - uint256(s.equity)) * notional * LiquidationTerms.MAX_DISCOUNT_BPS
+            / (required * WadMath.BPS);
+        uint256 byMaintenance = uint256(s.equity) * _released(s, base.abs(), price) / required;
+        discount = WadMath.min(byHealth, byMaintenance);
+        quote -= int256(discount);
+    }
+
+    /// @dev A taker who grew passes the test of opening; one who shrank is not left sicker.
+    function _requireTakerSound(Standing memory before, uint256 toAccount, uint256 marketId, int256 base, int256 quote)
+        private
+        view
+    {
+        int256 held = before.base + base;
+        uint256 price = before.newest.price();
+        uint256 notional = held.abs() * price / WadMath.WAD;
+        if (held != 0 && notional < before.trading.minPosition()) {
+            revert Liquidator_BelowMinimumPosition(notional, before.trading.minPosition());
+        }
+        bool reduced = before.base != 0 && (before.base > 0) != (base > 0) && base.abs() <= before.base.abs();
+        if (!reduced) {
+            MARKET.requireMargin(toAccount, marketId, (base.worthDown(price) + quote).positive());
+            return;
+        }
+        (int256 equity, uint256 maintenance) = MARKET.healthOf(toAccount);
+        if (equity < int256(maintenance) && equity * int256(before.maintenance) < before.equity * int256(maintenance)) {
+            revert Liquidator_LessHealthy(toAccount, equity, maintenance);
+        }
+    }
+
+    // --- backstop ---
+
+    /// @inheritdoc ILiquidator
+    /// @custom:req LQ-03
+    function absorb(uint256 account, bytes[] calldata priceData) external payable {
+        _update(priceData);
+        uint256 markets = VAULT.balanceOf(account).markets();
+        (int256 equity,) = MARKET.healthOf(account);
+        if (equity > 0 || (equity == 0 && markets == 0)) revert Liquidator_NotBankrupt(account, equity);
+        _requireOneUsable(markets);
+
+        uint256[] memory ids = new uint256[](16);
+        uint256[] memory losses = new uint256[](16);
+        uint256 count;
+        uint256 totalLoss;
+        for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
+            if (markets & 1 == 0) continue;
+            ids[count] = id;
+            losses[count] = _absorbPosition(account, id);
+            totalLoss += losses[count];
+            ++count;
+        }
+        uint256 reward = _payAbsorb(count);
+        emit Absorbed(account, msg.sender, equity, reward);
+        _coverDebt(account, ids, losses, count, totalLoss);
+    }
+
+    function _requireOneUsable(uint256 markets) private view {
+        if (markets == 0) return;
+        uint256 last;
+        PriceRecord newest;
+        for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
+            if (markets & 1 == 0) continue;
+            last = id;
+            newest = ORACLE.newest(id);
+            if (_isUsable(newest, id)) return;
+        }
+        revert Liquidator_PriceUnusable(last, newest.publishedAt(), uint8(newest.state()));
+    }
+
+    /// @return loss Unrealised at the index before the fill, WAD dollars, 0 for a gain.
+    function _absorbPosition(uint256 account, uint256 marketId) private returns (uint256 loss) {
+        Standing memory s = MARKET.settle(account, marketId);
+        if (s.base == 0) return 0;
+        uint256 price = s.newest.price();
+        loss = (-(s.base.worthDown(price) + s.quote)).positive();
+        int256 base = -s.base;
+        (, int256 quote) = TradeMath.fill(s.trading, s.skew, base, price, s.newest.confidence());
+        MARKET.fill(Fill(marketId, account, AccountIds.pack(POOL, marketId, 0), base, quote, 0));
+        _countAbsorbed(marketId, s, base);
+        emit PositionAbsorbed(account, marketId, base, quote, s.newest.publishedAt());
+    }
+
+    /// @dev Counts what grew the skew, against the caps of this record and this hour.
+    function _countAbsorbed(uint256 marketId, Standing memory s, int256 base) private {
+        uint256 before = s.skew.abs();
+        uint256 grown = (s.skew + base).abs();
+        grown = grown > before ? grown - before : 0;
+        Counters memory c = _counters[marketId];
+        if (c.sequence != s.newest.sequence()) (c.sequence, c.moved) = (uint32(s.newest.sequence()), 0);
+        uint256 hour = block.timestamp / 1 hours;
+        if (c.hour != hour) (c.hour, c.absorbed) = (uint32(hour), 0);
+        c.moved = (c.moved + grown).toUint96();
+        c.absorbed = (c.absorbed + grown).toUint96();
+        _counters[marketId] = c;
+    }
+
+    /// @dev The caller's gas and a tenth more, at the base fee, out of the fund.
+    function _payAbsorb(uint256 positions) private returns (uint256 reward) {
+        if (gasMarket == 0) return 0;
+        uint256 gasUsed = ABSORB_GAS + ABSORB_GAS_A_POSITION * positions;
+        reward = gasUsed * block.basefee * ORACLE.newest(gasMarket).price() * 11 / (10 * WadMath.WAD);
+        reward = WadMath.min(WadMath.min(reward, LiquidationTerms.KEEPER_MAX), _fundCash());
+        if (reward != 0) _post(AccountIds.main(msg.sender), int256(reward), 0, 0, -int256(reward));
+    }
+
+    // --- debt ---
+
+    /// @dev After a close-out that left nothing but debt.
+    function _coverDebtAtOnce(uint256 account, uint256 marketId) private {
+        uint256[] memory ids = new uint256[](1);
+        ids[0] = marketId;
+        if (VAULT.balanceOf(account).markets() == 0) _coverDebt(account, ids, new uint256[](1), 1, 0);
+    }
+
+    /// @dev What an account without positions owes goes to the fund, the rest to the pool's accounts of the markets closed, by their losses.
+    function _coverDebt(uint256 account, uint256[] memory ids, uint256[] memory losses, uint256 count, uint256 totalLoss)
+        private
+    {
+        uint256 debt = (-VAULT.cashOf(account)).positive();
+        if (debt == 0) return;
+        uint256 byFund = WadMath.min(debt, _fundCash());
+        uint256 rest = count == 0 ? 0 : debt - byFund;
+        uint256 left = rest;
+        for (uint256 i; i < count && left != 0; ++i) {
+            uint256 share = totalLoss == 0 ? rest / count : rest * losses[i] / totalLoss;
+            if (i == count - 1) share = left;
+            left -= share;
+            if (share != 0) MARKET.chargePool(ids[i], share);
+        }
+        _post(account, int256(byFund + rest), 0, 0, -int256(byFund));
+        emit DebtCovered(account, debt, byFund, rest);
+    }
+
+    // --- governance and views ---
+
+    /// @inheritdoc ILiquidator
+    function setGasMarket(uint256 marketId) external restricted {
+        gasMarket = marketId;
+        emit GasMarketChanged(marketId);
+    }
+
+    /// @inheritdoc ILiquidator
+    function health(uint256 account) external view returns (int256) {
+        (int256 equity, uint256 maintenance) = MARKET.healthOf(account);
+        if (maintenance == 0) return equity < 0 ? type(int256).min : type(int256).max;
+        return WadMath.floorDiv(equity * WadMath.IWAD, int256(maintenance));
+    }
+
+    /// @inheritdoc ILiquidator
+    function isLiquidatable(uint256 account) external view returns (bool) {
+        (int256 equity, uint256 maintenance) = MARKET.healthOf(account);
+        return equity < int256(maintenance);
+    }
+
+    /// @inheritdoc ILiquidator
+    function counters(uint256 marketId) external view returns (uint256, uint256, uint256, uint256) {
+        Counters memory c = _counters[marketId];
+        return (c.sequence, c.moved, c.hour, c.absorbed);
+    }
+
+    // --- internals ---
+
+    function _update(bytes[] calldata priceData) private {
+        if (priceData.length != 0 || msg.value != 0) ORACLE.update{value: msg.value}(priceData);
+    }
+
+    /// @dev The account's standing, where it is liquidatable but not bankrupt and the price allows it.
+    function _unhealthy(uint256 account, uint256 marketId) private returns (Standing memory s) {
+        s = MARKET.settle(account, marketId);
+        Permissions.Action action = Permissions.Action.Liquidate;
+        if (!s.newest.isFresh(s.trading.maxPriceAge()) || !Permissions.allowed(action, s.newest.state())) {
+            revert Liquidator_PriceUnusable(marketId, s.newest.publishedAt(), uint8(s.newest.state()));
+        }
+        if (s.base == 0) revert Liquidator_NoPosition(account, marketId);
+        if (s.equity >= int256(s.maintenance)) revert Liquidator_Healthy(account, s.equity, s.maintenance);
+        if (s.equity <= 0) revert Liquidator_Bankrupt(account, s.equity);
+    }
+
+    function _isUsable(PriceRecord newest, uint256 marketId) private view returns (bool) {
+        (, TradingConfig trading,) = MARKET.marketConfig(marketId);
+        return newest.isFresh(trading.maxPriceAge())
+            && Permissions.allowed(Permissions.Action.Liquidate, newest.state());
+    }
+
+    function _fundCash() private view returns (uint256) {
+        return VAULT.cashOf(AccountIds.main(FUND)).positive();
+    }
+
+    /// @dev Adds to an account, to a payee where there is one, and to the fund.
+    function _post(uint256 account, int256 cash, uint256 payee, int256 payment, int256 toFund) private {
+        Posting[] memory postings = new Posting[](1 + (payment == 0 ? 0 : 1) + (toFund == 0 ? 0 : 1));
+        postings[0] = Posting(account, cash, 0, 0);
+        if (payment != 0) postings[1] = Posting(payee, payment, 0, 0);
+        if (toFund != 0) postings[postings.length - 1] = Posting(AccountIds.main(FUND), toFund, 0, 0);
+        VAULT.post(postings);
+    }
+}

@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Fill, IPerpMarket, Standing, Trade} from "interfaces/market/IPerpMarket.sol";
+import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
+import {IMarginGuard, IMarginVault} from "interfaces/vault/IMarginVault.sol";
+import {Bounds} from "../libraries/Bounds.sol";
+import {FundingMath} from "../libraries/FundingMath.sol";
+import {LiquidationTerms} from "../libraries/LiquidationTerms.sol";
+import {MarginMath} from "../libraries/MarginMath.sol";
+import {Permissions} from "../libraries/Permissions.sol";
+import {PositionMath} from "../libraries/PositionMath.sol";
+import {TradeMath} from "../libraries/TradeMath.sol";
+import {WadMath} from "../libraries/WadMath.sol";
+import {AccountBalance, AccountIds, Core, Posting} from "../types/Accounts.sol";
+import {LiquidityConfig, MarginConfig, MarketConfigLib, MarketParams, TradingConfig} from "../types/MarketConfig.sol";
+import {EpochEnd, MarketSlots, MarketState, Position, PositionSlots} from "../types/MarketState.sol";
+import {PriceRecord} from "../types/PriceRecord.sol";
+
+/// @title PerpMarket
+/// @notice Positions, funding, fills and margin of all markets. Every fill is one transfer between two accounts.
+contract PerpMarket is IPerpMarket, IMarginGuard, AccessManaged {
+    using AccountIds for uint256;
+    using SafeCast for uint256;
+    using WadMath for int256;
+
+    uint256 public constant MAX_MARKETS = 16;
+    uint256 public constant MAX_MARKETS_AN_ACCOUNT = 8;
+    uint256 public constant MAX_HALT_SECONDS = 7 days;
+
+    IMarginVault private immutable VAULT;
+    IPriceRecords private immutable ORACLE;
+    address private immutable ORDER_BOOK;
+    address private immutable LIQUIDATOR;
+    address private immutable POOL;
+    address private immutable FUND;
+    address private immutable TREASURY;
+
+    struct Config {
+        MarginConfig margin;
+        TradingConfig trading;
+        LiquidityConfig liquidity;
+    }
+
+    /// @dev What one call works on: an account in one market, in memory.
+    struct Context {
+        uint256 account;
+        uint256 marketId;
+        Config config;
+        MarketState state;
+        Position position;
+        int256 cash;
+        uint256 reserved;
+        uint256 markets;
+        int256 poolCash;
+        int256 owed;
+    }
+
+    /// @dev The sums of a reduction, in the order in which they are paid.
+    struct Charges {
+        uint256 execution;
+        uint256 fee;
+        uint256 surcharge;
+        uint256 reward;
+    }
+
+    /// @dev What a valuation adds up: collateral against initial margin, or equity against maintenance or initial margin.
+    enum Measure {
+        Free,
+        Health,
+        Index,
+        IndexInitial
+    }
+
+    uint256 public marketCount;
+    mapping(uint256 marketId => Config) private _configs;
+    mapping(uint256 marketId => MarketSlots) internal _markets;
+    mapping(uint256 marketId => mapping(bool isLong => mapping(uint256 epoch => EpochEnd))) internal _ends;
+    mapping(uint256 account => mapping(uint256 marketId => PositionSlots)) private _positions;
+
+    modifier onlyModule(address module) {
+        if (msg.sender != module) revert PerpMarket_NotModule(msg.sender);
+        _;
+    }
+
+    constructor(Core memory core) AccessManaged(core.authority) {
+        (VAULT, ORACLE) = (IMarginVault(core.vault), IPriceRecords(core.oracle));
+        (ORDER_BOOK, LIQUIDATOR) = (core.orderBook, core.liquidator);
+        (POOL, FUND, TREASURY) = (core.pool, core.fund, core.treasury);
+    }
+
+    // --- fills ---
+
+    /// @inheritdoc IPerpMarket
+    /// @custom:req PM-01
+    function trade(Trade calldata t)
+        external
+        onlyModule(ORDER_BOOK)
+        returns (int256 base, uint256 fillPrice_, uint256 fee)
+    {
+        _requireMayHold(t.account, t.marketId, _configs[t.marketId].trading);
+        Context memory c = _open(t.account, t.marketId, t.newest.price());
+        base = t.reduceOnly ? _clampToReduce(c, t.base) : t.base;
+        if (base == 0) revert PerpMarket_ZeroSize();
+
+        int256 held = c.position.base;
+        int256 quote;
+        bool reduces = held != 0 && (held > 0) != (base > 0) && base.abs() <= held.abs();
+        (int256 othersValue, uint256 othersRequired) = reduces
+            ? _value(c.account, c.markets & ~_bit(c.marketId), Measure.Health, 0, 0)
+            : _requireMayOpen(c, t.record);
+
+        (fillPrice_, quote) =
+            TradeMath.fill(c.config.trading, c.state.skew(), base, t.record.price(), t.record.confidence());
+        if (fillPrice_ == 0) revert PerpMarket_PriceOutOfRange(t.marketId);
+        if (base > 0 ? fillPrice_ > t.acceptablePrice : fillPrice_ < t.acceptablePrice) {
+            revert PerpMarket_PriceNotAcceptable(fillPrice_, t.acceptablePrice);
+        }
+
+        Charges memory charges;
+        charges.fee = TradeMath.fee(c.config.trading, c.state.skew(), base, quote);
+        if (reduces) {
+            _chargeReduction(c, t, base, quote, othersValue, othersRequired, charges);
+        } else {
+            charges.execution = t.executionFee;
+        }
+
+        int256 skewBefore = c.state.skew();
+        int256 released = PositionMath.fill(c.position, c.state, base, quote);
+        c.state.poolQuote -= quote;
+        _requireLimits(c, t.record.price(), skewBefore, reduces, base > 0);
+
+        c.cash += released - int256(charges.fee + charges.surcharge + charges.execution);
+        c.reserved -= t.reserved;
+        fee = charges.fee;
+        _splitFee(c.marketId, c.state, fee, charges.surcharge - charges.reward);
+        if (!reduces) _requireMarginAfter(c, t.record.price(), base, quote, othersValue, othersRequired);
+
+        released -= c.owed + int256(fee + charges.surcharge + charges.execution);
+        _save(c, released, t.reserved, t.executor, charges.execution + charges.reward);
+        emit Traded(
+            t.account, t.marketId, base, quote, fillPrice_, fee, c.position.base, c.position.quote, released
+        );
+    }
+
+    /// @inheritdoc IPerpMarket
+    /// @custom:req PM-02
+    function settle(uint256 account, uint256 marketId)
+        external
+        onlyModule(LIQUIDATOR)
+        returns (Standing memory standing)
+    {
+        PriceRecord newest = ORACLE.newest(marketId);
+        _requireMayHold(account, marketId, _configs[marketId].trading);
+        Context memory c = _open(account, marketId, newest.price());
+        _save(c, -c.owed, 0, address(0), 0);
+        if (c.owed != 0) emit Settled(account, marketId, c.position.base, c.position.quote, c.owed);
+
+        (standing.cash, standing.markets) = (c.cash, c.markets);
+        if (c.position.base == 0) standing.markets &= ~_bit(marketId);
+        (standing.base, standing.quote, standing.skew) = (c.position.base, c.position.quote, c.state.skew());
+        (standing.newest, standing.margin, standing.trading) = (newest, c.config.margin, c.config.trading);
+        (standing.equity, standing.maintenance) =
+            _value(account, standing.markets & ~_bit(marketId), Measure.Health, 0, 0);
+        standing.equity += c.cash;
+        if (c.position.base != 0) {
+            uint256 price = MarginMath.healthPrice(c.config.trading, newest, c.position.base, false);
+            standing.equity += c.position.base.worthDown(price) + c.position.quote;
+            standing.maintenance +=
+                MarginMath.maintenance(c.config.margin, c.config.trading, c.position.base.abs(), price);
+        }
+    }
+
+    /// @inheritdoc IPerpMarket
+    /// @custom:req PM-03
+    function fill(Fill calldata f) external onlyModule(LIQUIDATOR) returns (int256 accountCash) {
+        MarketState memory s = _markets[f.marketId].load();
+        bool withPool = f.counter == _poolAccount(f.marketId);
+        Posting[] memory postings = new Posting[](withPool ? 1 : 2);
+        Position memory p;
+        Position memory other;
+        (p, postings[0]) = _fillOne(f.account, f.marketId, s, f.base, f.quote);
+        if (withPool) {
+            s.poolQuote -= f.quote;
+            (other.base, other.quote) = (-s.skew(), s.poolQuote);
+        } else {
+            (other, postings[1]) = _fillOne(f.counter, f.marketId, s, -f.base, -f.quote);
+        }
+        _splitFee(f.marketId, s, f.fee, 0);
+        _markets[f.marketId].store(s);
+        VAULT.post(postings);
+        accountCash = postings[0].cash;
+        emit Filled(
+            f.marketId, f.account, f.counter, f.base, f.quote, p.base, p.quote, other.base, other.quote
+        );
+    }
+
+    /// @inheritdoc IPerpMarket
+    function chargePool(uint256 marketId, uint256 amount) external onlyModule(LIQUIDATOR) {
+        int256 quote = int256(_markets[marketId].poolQuote) - int256(amount);
+        _markets[marketId].poolQuote = SafeCast.toInt128(quote);
+        emit PoolCharged(marketId, amount, quote);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function accrue(uint256 marketId) external onlyModule(POOL) {
+        _accrueStored(marketId);
+    }
+
+    /// @inheritdoc IPerpMarket
+    /// @custom:req PM-04
+    function sweep(uint256 marketId) external {
+        MarketSlots storage slots = _markets[marketId];
+        (uint256 insurance, uint256 treasury) = (slots.insuranceFees, slots.treasuryFees);
+        (slots.insuranceFees, slots.treasuryFees) = (0, 0);
+        Posting[] memory postings = new Posting[](2);
+        postings[0] = Posting(AccountIds.main(FUND), int256(insurance), 0, 0);
+        postings[1] = Posting(AccountIds.main(TREASURY), int256(treasury), 0, 0);
+        VAULT.post(postings);
+        emit FeesSwept(marketId, insurance, treasury);
+    }
+
+    // --- governance ---
+
+    /// @inheritdoc IPerpMarket
+    /// @custom:req PM-05
+    function listMarket(uint256 marketId, uint256 scale, MarketParams calldata params) external restricted {
+        if (marketId != marketCount + 1 || marketId > MAX_MARKETS) {
+            revert PerpMarket_InvalidMarket(marketId, marketCount + 1);
+        }
+        if (scale == 0 || scale > type(uint112).max) revert PerpMarket_InvalidScale(scale);
+        marketCount = marketId;
+        MarketSlots storage slots = _markets[marketId];
+        (slots.long.k, slots.short.k) = (uint96(PositionMath.RAY), uint96(PositionMath.RAY));
+        slots.accruedAt = uint40(block.timestamp);
+        emit MarketListed(marketId, scale);
+        _configure(marketId, scale, params);
+    }
+
+    /// @inheritdoc IPerpMarket
+    /// @custom:req PM-06
+    function setParams(uint256 marketId, MarketParams calldata params) external restricted {
+        uint256 scale = _configs[marketId].trading.scale();
+        if (scale == 0) revert PerpMarket_NotListed(marketId);
+        _accrueStored(marketId);
+        _configure(marketId, scale, params);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function haltOpening(uint256 marketId, uint256 until) external restricted {
+        uint256 latest = block.timestamp + MAX_HALT_SECONDS;
+        LiquidityConfig liquidity = _configs[marketId].liquidity;
+        if (until <= liquidity.haltUntil() || until > latest) revert PerpMarket_HaltOutOfRange(until, latest);
+        _configs[marketId].liquidity = liquidity.withHalt(until);
+        emit OpeningHalted(marketId, until);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function resumeOpening(uint256 marketId) external restricted {
+        _configs[marketId].liquidity = _configs[marketId].liquidity.withHalt(0);
+        emit OpeningHalted(marketId, 0);
+    }
+
+    // --- views ---
+
+    /// @inheritdoc IMarginGuard
+    /// @custom:req PM-07
+    function freeCollateral(uint256 account, AccountBalance balance) external view returns (int256) {
+        (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Free, 0, 0);
+        return balance.cash() - int256(balance.reserved()) + value - int256(required);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function requireMargin(uint256 account, uint256 marketId, uint256 gain) external view {
+        AccountBalance balance = VAULT.balanceOf(account);
+        (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Free, marketId, gain);
+        value += balance.cash() - int256(balance.reserved());
+        if (value < int256(required)) revert PerpMarket_InsufficientMargin(account, value, required);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function position(uint256 account, uint256 marketId) external view returns (int256, int256, int256) {
+        (MarketState memory s,) = _current(marketId);
+        if (account == _poolAccount(marketId)) return (-s.skew(), s.poolQuote, 0);
+        (Position memory p, int256 owed) = _settled(account, marketId, s);
+        return (p.base, p.quote, owed);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function equity(uint256 account) external view returns (int256) {
+        AccountBalance balance = VAULT.balanceOf(account);
+        (int256 value,) = _value(account, balance.markets(), Measure.Index, 0, 0);
+        return balance.cash() + value;
+    }
+
+    /// @inheritdoc IPerpMarket
+    function requirements(uint256 account) external view returns (uint256 initial, uint256 maintenance) {
+        uint256 markets = VAULT.balanceOf(account).markets();
+        (, initial) = _value(account, markets, Measure.IndexInitial, 0, 0);
+        (, maintenance) = _value(account, markets, Measure.Index, 0, 0);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function healthOf(uint256 account) external view returns (int256, uint256) {
+        AccountBalance balance = VAULT.balanceOf(account);
+        (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Health, 0, 0);
+        return (balance.cash() + value, required);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function skew(uint256 marketId) external view returns (int256) {
+        return _markets[marketId].load().skew();
+    }
+
+    /// @inheritdoc IPerpMarket
+    function fillPrice(uint256 marketId, int256 base) external view returns (uint256 price) {
+        PriceRecord newest = ORACLE.newest(marketId);
+        int256 k = _markets[marketId].load().skew();
+        (price,) = TradeMath.fill(_configs[marketId].trading, k, base, newest.price(), newest.confidence());
+        if (price == 0) revert PerpMarket_PriceOutOfRange(marketId);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function markPrice(uint256 marketId) external view returns (uint256) {
+        int256 scale = int256(_configs[marketId].trading.scale());
+        if (scale == 0) revert PerpMarket_NotListed(marketId);
+        int256 marked = int256(ORACLE.newest(marketId).price()) * (scale + _markets[marketId].load().skew());
+        return uint256(marked / scale);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function fundingRate(uint256 marketId) external view returns (int256) {
+        (MarketState memory s,) = _current(marketId);
+        return s.rate;
+    }
+
+    /// @inheritdoc IPerpMarket
+    function openInterest(uint256 marketId) external view returns (uint256, uint256) {
+        return (_markets[marketId].openLong, _markets[marketId].openShort);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function poolCapital(uint256 marketId) external view returns (int256, uint256) {
+        (MarketState memory s, PriceRecord newest) = _current(marketId);
+        Config storage config = _configs[marketId];
+        int256 cash = VAULT.cashOf(_poolAccount(marketId));
+        return (
+            FundingMath.capital(s, cash, newest.price()),
+            FundingMath.exposureLimit(s, config.trading, config.liquidity, cash, newest.price())
+        );
+    }
+
+    /// @inheritdoc IPerpMarket
+    function marketConfig(uint256 marketId) external view returns (MarginConfig, TradingConfig, LiquidityConfig) {
+        Config storage config = _configs[marketId];
+        return (config.margin, config.trading, config.liquidity);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function marketState(uint256 marketId) external view returns (MarketState memory s) {
+        (s,) = _current(marketId);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function unsweptFees(uint256 marketId) external view returns (uint256, uint256) {
+        return (_markets[marketId].insuranceFees, _markets[marketId].treasuryFees);
+    }
+
+    // --- one account in one market ---
+
+    /// @dev Loads an account and a market, accrues, settles. Nothing is stored yet.
+    function _open(uint256 account, uint256 marketId, uint256 newestPrice) private returns (Context memory c) {
+        (c.account, c.marketId) = (account, marketId);
+        c.config = _configs[marketId];
+        (AccountBalance balance, AccountBalance pool) = VAULT.balancesOf(account, _poolAccount(marketId));
+        (c.cash, c.reserved, c.markets, c.poolCash) =
+            (balance.cash(), balance.reserved(), balance.markets(), pool.cash());
+        c.state = _markets[marketId].load();
+        if (FundingMath.accrue(c.state, c.config.trading, c.config.liquidity, c.poolCash, newestPrice)) {
+            _emitAccrued(marketId, newestPrice, c.state);
+        }
+        (c.position, c.owed) = _settled(account, marketId, c.state);
+        c.cash -= c.owed;
+    }
+
+    /// @dev Stores what _open loaded and posts what changed: `delta` and the released reservation to the account, `payment` to `payee`.
+    function _save(Context memory c, int256 delta, uint256 released, address payee, uint256 payment) private {
+        _markets[c.marketId].store(c.state);
+        uint256 flips = (c.position.base != 0) != (c.markets & _bit(c.marketId) != 0) ? _bit(c.marketId) : 0;
+        if (c.position.base != 0 || c.markets & _bit(c.marketId) != 0) {
+            _positions[c.account][c.marketId].store(c.position);
+        }
+        if (delta == 0 && released == 0 && flips == 0 && payment == 0) return;
+        Posting[] memory postings = new Posting[](payment == 0 ? 1 : 2);
+        postings[0] = Posting(c.account, delta, -int256(released), flips);
+        if (payment != 0) postings[1] = Posting(AccountIds.main(payee), int256(payment), 0, 0);
+        VAULT.post(postings);
+    }
+
+    /// @dev Fills one side of a transfer between settled accounts and stores the position.
+    function _fillOne(uint256 account, uint256 marketId, MarketState memory s, int256 base, int256 quote)
+        private
+        returns (Position memory p, Posting memory posting)
+    {
+        PositionSlots storage slots = _positions[account][marketId];
+        p = slots.load();
+        bool held = p.base != 0;
+        if (!held) _requireRoom(account, VAULT.balanceOf(account).markets());
+        posting.account = account;
+        posting.cash = PositionMath.fill(p, s, base, quote);
+        if (held != (p.base != 0)) posting.flips = _bit(marketId);
+        slots.store(p);
+    }
+
+    function _clampToReduce(Context memory c, int256 base) private pure returns (int256) {
+        int256 held = c.position.base;
+        if (held == 0 || (held > 0) == (base > 0)) revert PerpMarket_NothingToReduce(c.account, c.marketId);
+        return base.abs() > held.abs() ? -held : base;
+    }
+
+    /// @dev What a reduction pays, out of what it leaves: execution fee, fee, and below maintenance the rest of what a close-out would cost.
+    function _chargeReduction(
+        Context memory c,
+        Trade calldata t,
+        int256 base,
+        int256 quote,
+        int256 othersValue,
+        uint256 othersRequired,
+        Charges memory charges
+    ) private view {
+        Config memory config = c.config;
+        int256 held = c.position.base;
+        uint256 price = MarginMath.healthPrice(config.trading, t.record, held, true);
+        int256 before = c.cash + othersValue + held.worthDown(price) + c.position.quote;
+        if (before <= 0) revert PerpMarket_Bankrupt(c.account, before);
+        int256 afterwards = before + quote + (held + base).worthDown(price) - held.worthDown(price);
+        if (afterwards < 0) revert PerpMarket_Bankrupt(c.account, afterwards);
+
+        uint256 available = uint256(afterwards);
+        charges.execution = WadMath.min(t.executionFee, available);
+        available -= charges.execution;
+        charges.fee = WadMath.min(charges.fee, available);
+        available -= charges.fee;
+
+        uint256 kept = MarginMath.maintenance(config.margin, config.trading, (held + base).abs(), price);
+        uint256 own = MarginMath.maintenance(config.margin, config.trading, held.abs(), price);
+        uint256 required = othersRequired + own;
+        if (before >= int256(required)) return;
+        uint256 cost = MarginMath.liquidationCost(
+            config.margin,
+            WadMath.divUp(base.abs() * price, WadMath.WAD),
+            before,
+            required,
+            own - kept,
+            before - afterwards
+        );
+        charges.surcharge = WadMath.min(cost > charges.fee ? cost - charges.fee : 0, available);
+        charges.reward =
+            WadMath.min(LiquidationTerms.reward(cost, config.margin.mmKeeperMin()), charges.surcharge);
+    }
+
+    // --- rules ---
+
+    function _requireMayHold(uint256 account, uint256 marketId, TradingConfig trading) private pure {
+        if (trading.scale() == 0) revert PerpMarket_NotListed(marketId);
+        uint256 isolated = account.isolatedMarketOf();
+        if (isolated != 0 && isolated != marketId) revert PerpMarket_WrongMarket(account, marketId);
+        if (isolated == 0 && trading.isolatedOnly()) revert PerpMarket_IsolatedOnly(marketId);
+    }
+
+    function _requireRoom(uint256 account, uint256 markets) private pure {
+        uint256 count;
+        for (; markets != 0; markets &= markets - 1) ++count;
+        if (count >= MAX_MARKETS_AN_ACCOUNT) revert PerpMarket_TooManyMarkets(account);
+    }
+
+    /// @dev Whether risk may grow now; returns the account's other markets' losses and initial margin, all of them fresh.
+    function _requireMayOpen(Context memory c, PriceRecord record)
+        private
+        view
+        returns (int256 value, uint256 required)
+    {
+        uint256 haltUntil = c.config.liquidity.haltUntil();
+        if (!Permissions.allowed(Permissions.Action.Open, record.state()) || block.timestamp < haltUntil) {
+            revert PerpMarket_OpeningHalted(c.marketId, uint8(record.state()), haltUntil);
+        }
+        uint256 others = c.markets & ~_bit(c.marketId);
+        (value, required) = _value(c.account, others, Measure.Free, 0, 0);
+        if (c.position.base == 0) _requireRoom(c.account, others);
+    }
+
+    function _requireLimits(Context memory c, uint256 price, int256 skewBefore, bool reduces, bool isBuy) private pure {
+        TradingConfig trading = c.config.trading;
+        uint256 notional = c.position.base.abs() * price / WadMath.WAD;
+        if (c.position.base != 0 && notional < trading.minPosition()) {
+            revert PerpMarket_BelowMinimumPosition(notional, trading.minPosition());
+        }
+        if (reduces) return;
+
+        MarketState memory s = c.state;
+        uint256 limit = FundingMath.capital(s, c.poolCash, price).positive() * c.config.liquidity.openInterestBps()
+            / WadMath.BPS;
+        uint256 open = WadMath.divUp((isBuy ? s.openLong : s.openShort) * price, WadMath.WAD);
+        if (open > limit) revert PerpMarket_OpenInterestLimit(open, limit);
+
+        uint256 size = s.skew().abs();
+        if (size <= skewBefore.abs()) return;
+        limit = trading.scale() * trading.maxSkewBps() / WadMath.BPS;
+        if (size > limit) revert PerpMarket_SkewLimit(size, limit);
+        limit = FundingMath.exposureLimit(s, trading, c.config.liquidity, c.poolCash, price);
+        uint256 exposure = WadMath.divUp(size * price, WadMath.WAD);
+        if (exposure > limit) revert PerpMarket_ExposureLimit(exposure, limit);
+    }
+
+    /// @dev Collateral after an increase: gains count for nothing, and neither does what the fill won against the index.
+    function _requireMarginAfter(
+        Context memory c,
+        uint256 price,
+        int256 base,
+        int256 quote,
+        int256 othersValue,
+        uint256 othersRequired
+    ) private pure {
+        int256 gain = base.worthDown(price) + quote;
+        int256 result = c.position.base.worthDown(price) + c.position.quote - (gain > 0 ? gain : int256(0));
+        int256 available = c.cash - int256(c.reserved) + othersValue + (result < 0 ? result : int256(0));
+        uint256 required = othersRequired
+            + MarginMath.initial(c.config.margin, c.config.trading, c.position.base.abs(), price);
+        if (available < int256(required)) revert PerpMarket_InsufficientMargin(c.account, available, required);
+    }
+
+    /// @dev Adds up an account's positions in `markets`. In `gainMarket` up to `gain` of the result does not count.
+    function _value(uint256 account, uint256 markets, Measure measure, uint256 gainMarket, uint256 gain)
+        private
+        view
+        returns (int256 value, uint256 required)
+    {
+        for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
+            if (markets & 1 == 0) continue;
+            (MarketState memory s, PriceRecord newest) = _current(id);
+            (Position memory p, int256 owed) = _settled(account, id, s);
+            (MarginConfig margin, TradingConfig trading) = (_configs[id].margin, _configs[id].trading);
+            uint256 price = measure == Measure.Health
+                ? MarginMath.healthPrice(trading, newest, p.base, false)
+                : newest.price();
+            int256 result = p.base.worthDown(price) + p.quote - owed;
+            if (measure == Measure.Free) {
+                if (!newest.isFresh(trading.maxPriceAge())) {
+                    revert PerpMarket_StalePrice(id, newest.publishedAt());
+                }
+                if (id == gainMarket) result -= int256(gain);
+                if (result > 0) result = 0;
+            }
+            value += result;
+            required += measure == Measure.Free || measure == Measure.IndexInitial
+                ? MarginMath.initial(margin, trading, p.base.abs(), price)
+                : MarginMath.maintenance(margin, trading, p.base.abs(), price);
+        }
+    }
+
+    // --- one market ---
+
+    /// @dev The state as of this block.
+    function _current(uint256 marketId) private view returns (MarketState memory s, PriceRecord newest) {
+        s = _markets[marketId].load();
+        newest = ORACLE.newest(marketId);
+        if (s.accruedAt == block.timestamp) return (s, newest);
+        Config storage config = _configs[marketId];
+        if (config.trading.scale() == 0) revert PerpMarket_NotListed(marketId);
+        int256 poolCash = VAULT.cashOf(_poolAccount(marketId));
+        FundingMath.accrue(s, config.trading, config.liquidity, poolCash, newest.price());
+    }
+
+    function _settled(uint256 account, uint256 marketId, MarketState memory s)
+        private
+        view
+        returns (Position memory p, int256 owed)
+    {
+        p = _positions[account][marketId].load();
+        owed = PositionMath.settle(p, s, _ends[marketId][p.base > 0]);
+    }
+
+    function _accrueStored(uint256 marketId) internal {
+        (MarketState memory s, PriceRecord newest) = _current(marketId);
+        _markets[marketId].store(s);
+        _emitAccrued(marketId, newest.price(), s);
+    }
+
+    function _emitAccrued(uint256 marketId, uint256 price, MarketState memory s) private {
+        emit Accrued(marketId, price, s.rate, s.longG, s.shortG, s.poolQuote);
+    }
+
+    /// @dev The pool's part of a fee at once, the others' to the unswept sums; `insurance` goes there whole.
+    function _splitFee(uint256 marketId, MarketState memory s, uint256 fee, uint256 insurance) private {
+        if (fee + insurance == 0) return;
+        MarketSlots storage slots = _markets[marketId];
+        uint256 toInsurance = fee * slots.insuranceShareBps / WadMath.BPS;
+        uint256 toTreasury = fee * slots.treasuryShareBps / WadMath.BPS;
+        slots.insuranceFees = (slots.insuranceFees + toInsurance + insurance).toUint112();
+        slots.treasuryFees = (slots.treasuryFees + toTreasury).toUint112();
+        s.poolQuote += int256(fee - toInsurance - toTreasury);
+    }
+
+    function _configure(uint256 marketId, uint256 scale, MarketParams calldata params) private {
+        Bounds.check(params);
+        Config storage config = _configs[marketId];
+        config.margin = MarketConfigLib.packMargin(params, config.margin);
+        config.trading = MarketConfigLib.packTrading(params, scale);
+        config.liquidity = MarketConfigLib.packLiquidity(params, config.liquidity.haltUntil());
+        MarketSlots storage slots = _markets[marketId];
+        (slots.insuranceShareBps, slots.treasuryShareBps) = (params.insuranceShareBps, params.treasuryShareBps);
+        int64 limit = int64(params.maxFundingRate);
+        int64 rate = slots.rate;
+        slots.rate = rate > limit ? limit : rate < -limit ? -limit : rate;
+        emit ParamsChanged(marketId, params);
+    }
+
+    function _poolAccount(uint256 marketId) private view returns (uint256) {
+        return AccountIds.pack(POOL, marketId, 0);
+    }
+
+    function _bit(uint256 marketId) private pure returns (uint256) {
+        return 1 << (marketId - 1);
+    }
+}

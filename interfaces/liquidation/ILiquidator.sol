@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.24;
+
+/// @title Who may be liquidated, how much, and at what price. Everything is permissionless.
+interface ILiquidator {
+    /// @notice A close-out's receipt: WAD dollars, all at `healthPrice`. equity and maintenance are the account's before.
+    event Liquidated(
+        uint256 indexed account,
+        uint256 indexed marketId,
+        address indexed keeper,
+        int256 base,
+        int256 quote,
+        uint256 healthPrice,
+        uint256 publishedAt,
+        int256 equity,
+        uint256 maintenance,
+        uint256 cost,
+        uint256 reward,
+        uint256 topUp
+    );
+    event TakenOver(
+        uint256 indexed account,
+        uint256 indexed marketId,
+        uint256 indexed toAccount,
+        int256 base,
+        int256 quote,
+        uint256 healthPrice,
+        uint256 publishedAt,
+        int256 equity,
+        uint256 maintenance,
+        uint256 discount,
+        uint256 fee
+    );
+    /// @notice One of a bankrupt account's positions went to the pool.
+    event PositionAbsorbed(uint256 indexed account, uint256 indexed marketId, int256 base, int256 quote, uint256 publishedAt);
+    event Absorbed(uint256 indexed account, address indexed keeper, int256 equity, uint256 reward);
+    /// @notice A debt without an owner: what the insurance fund and the pool paid of it.
+    event DebtCovered(uint256 indexed account, uint256 debt, uint256 byFund, uint256 byPool);
+    event GasMarketChanged(uint256 marketId);
+
+    error Liquidator_PriceUnusable(uint256 marketId, uint256 publishedAt, uint8 state);
+    error Liquidator_NoPosition(uint256 account, uint256 marketId);
+    error Liquidator_Healthy(uint256 account, int256 equity, uint256 maintenance);
+    error Liquidator_Bankrupt(uint256 account, int256 equity);
+    error Liquidator_NotBankrupt(uint256 account, int256 equity);
+    error Liquidator_CapReached(uint256 marketId, uint256 sequence, uint256 room);
+    error Liquidator_NotOwner(uint256 account, address caller);
+    error Liquidator_SameAccount(uint256 account);
+    error Liquidator_WrongSize(int256 base, int256 position);
+    error Liquidator_BelowMinimumPosition(uint256 notional, uint256 minimum);
+    error Liquidator_LessHealthy(uint256 account, int256 equity, uint256 maintenance);
+    error Liquidator_CallbackUnsupported();
+
+    /// @notice Closes part of an unhealthy account's position against the pool. The caller's main account is paid.
+    /// @param priceData Passed to the oracle first where it isn't empty.
+    function liquidate(uint256 account, uint256 marketId, bytes[] calldata priceData) external payable;
+
+    /// @notice Takes part of an unhealthy account's position into an account of the caller, at a discount that grows as health falls.
+    /// @param base WAD, with the position's sign. @param data Must be empty.
+    function takeOver(
+        uint256 account,
+        uint256 marketId,
+        int256 base,
+        uint256 toAccount,
+        bytes calldata data,
+        bytes[] calldata priceData
+    ) external payable;
+
+    /// @notice Closes all that a bankrupt account has against the pool, and covers its debt.
+    function absorb(uint256 account, bytes[] calldata priceData) external payable;
+
+    /// @notice The market whose price values gas, 0 for none.
+    function setGasMarket(uint256 marketId) external;
+
+    /// @notice Returns Equity by maintenance at health prices, WAD, rounded down; int256.max without requirement and debt, int256.min without requirement in debt.
+    function health(uint256 account) external view returns (int256);
+
+    function isLiquidatable(uint256 account) external view returns (bool);
+
+    /// @notice Returns moved WAD base that liquidations moved at the record `sequence`. Then absorbed WAD base by which absorptions grew the skew in `hour`.
+    function counters(uint256 marketId)
+        external
+        view
+        returns (uint256 sequence, uint256 moved, uint256 hour, uint256 absorbed);
+}

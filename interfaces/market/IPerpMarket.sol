@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.24;
+
+import {MarginConfig, LiquidityConfig, MarketParams, TradingConfig} from "contracts/types/MarketConfig.sol";
+import {MarketState} from "contracts/types/MarketState.sol";
+import {PriceRecord} from "contracts/types/PriceRecord.sol";
+
+/// @notice A fill against the pool, asked for by the order book.
+/// @param base WAD, signed. @param acceptablePrice WAD: at most for a buy, at least for a sell.
+/// @param executionFee WAD dollars, to `executor`'s main account. @param reserved WAD dollars of the account's reservation that end with it.
+/// @param record The order's own price record. @param newest The newest record.
+struct Trade {
+    uint256 account;
+    uint256 marketId;
+    int256 base;
+    uint256 acceptablePrice;
+    bool reduceOnly;
+    uint256 executionFee;
+    uint256 reserved;
+    address executor;
+    PriceRecord record;
+    PriceRecord newest;
+}
+
+/// @notice What a liquidation needs to know of an account in one market, all at health prices, after accrual and settlement.
+struct Standing {
+    int256 cash;
+    int256 equity;
+    uint256 maintenance;
+    uint256 markets;
+    int256 base;
+    int256 quote;
+    int256 skew;
+    PriceRecord newest;
+    MarginConfig margin;
+    TradingConfig trading;
+}
+
+/// @notice A fill between two accounts, or with the pool, at a sum that the liquidator computed.
+/// @param base, quote WAD, what `account` gets; the counterpart gets the opposite.
+/// @param counter The other account; the pool's account of the market for the pool.
+/// @param fee WAD dollars already taken from an account, to be split.
+struct Fill {
+    uint256 marketId;
+    uint256 account;
+    uint256 counter;
+    int256 base;
+    int256 quote;
+    uint256 fee;
+}
+
+/// @title Positions, funding, fills and margin of all markets.
+interface IPerpMarket {
+    event MarketListed(uint256 indexed marketId, uint256 scale);
+    event ParamsChanged(uint256 indexed marketId, MarketParams params);
+    event OpeningHalted(uint256 indexed marketId, uint256 until);
+    /// @notice A market's state after time was accrued.
+    event Accrued(
+        uint256 indexed marketId, uint256 price, int256 rate, int256 longG, int256 shortG, int256 poolQuote
+    );
+    /// @notice A fill against the pool by an order. newBase, newQuote: the position that results; cash: what the account's cash changed by.
+    event Traded(
+        uint256 indexed account,
+        uint256 indexed marketId,
+        int256 base,
+        int256 quote,
+        uint256 fillPrice,
+        uint256 fee,
+        int256 newBase,
+        int256 newQuote,
+        int256 cash
+    );
+    /// @notice A fill of the liquidator between two accounts. Bases and quotes are the positions that result (the pool's: −skew and its quote).
+    event Filled(
+        uint256 indexed marketId,
+        uint256 indexed account,
+        uint256 indexed counter,
+        int256 base,
+        int256 quote,
+        int256 newBase,
+        int256 newQuote,
+        int256 counterBase,
+        int256 counterQuote
+    );
+    /// @notice A position was brought to its side's accumulators; owed went from the account's cash.
+    event Settled(uint256 indexed account, uint256 indexed marketId, int256 base, int256 quote, int256 owed);
+    event FeesSwept(uint256 indexed marketId, uint256 insurance, uint256 treasury);
+    event PoolCharged(uint256 indexed marketId, uint256 amount, int256 poolQuote);
+
+    error PerpMarket_NotModule(address caller);
+    error PerpMarket_NotListed(uint256 marketId);
+    error PerpMarket_InvalidMarket(uint256 marketId, uint256 expected);
+    error PerpMarket_InvalidScale(uint256 scale);
+    error PerpMarket_WrongMarket(uint256 account, uint256 marketId);
+    error PerpMarket_IsolatedOnly(uint256 marketId);
+    error PerpMarket_ZeroSize();
+    error PerpMarket_NothingToReduce(uint256 account, uint256 marketId);
+    error PerpMarket_OpeningHalted(uint256 marketId, uint8 state, uint256 haltUntil);
+    error PerpMarket_StalePrice(uint256 marketId, uint256 publishedAt);
+    error PerpMarket_TooManyMarkets(uint256 account);
+    error PerpMarket_PriceOutOfRange(uint256 marketId);
+    error PerpMarket_PriceNotAcceptable(uint256 price, uint256 acceptable);
+    error PerpMarket_Bankrupt(uint256 account, int256 equity);
+    error PerpMarket_BelowMinimumPosition(uint256 notional, uint256 minimum);
+    error PerpMarket_OpenInterestLimit(uint256 openInterest, uint256 limit);
+    error PerpMarket_SkewLimit(uint256 skew, uint256 limit);
+    error PerpMarket_ExposureLimit(uint256 exposure, uint256 limit);
+    error PerpMarket_InsufficientMargin(uint256 account, int256 available, uint256 required);
+    error PerpMarket_HaltOutOfRange(uint256 until, uint256 latest);
+
+    /// @notice Fills an order against the pool; the order book only. Reverts with one of the errors above where a rule refuses.
+    /// Returns base What was filled, WAD (a reduce-only order clamps). Then fillPrice WAD dollars. Then fee WAD dollars.
+    function trade(Trade calldata t) external returns (int256 base, uint256 fillPrice, uint256 fee);
+
+    /// @notice Accrues the market and settles the account in it; the liquidator only.
+    function settle(uint256 account, uint256 marketId) external returns (Standing memory standing);
+
+    /// @notice Moves a position between settled accounts at a given sum; the liquidator only. Cash that closing releases is posted.
+    function fill(Fill calldata f) external returns (int256 accountCash);
+
+    /// @notice Takes a debt that nobody else bears from the pool's account of the market; the liquidator only.
+    function chargePool(uint256 marketId, uint256 amount) external;
+
+    /// @notice Brings a market to this block; the pool only, before its capital changes.
+    function accrue(uint256 marketId) external;
+
+    /// @notice Pays a market's unswept fees to the insurance fund and the treasury. Anyone may call.
+    function sweep(uint256 marketId) external;
+
+    /// @notice Lists the next market. `scale` in WAD base, fixed for ever.
+    function listMarket(uint256 marketId, uint256 scale, MarketParams calldata params) external;
+
+    /// @notice Changes a market's parameters, after accruing it at the old ones.
+    function setParams(uint256 marketId, MarketParams calldata params) external;
+
+    /// @notice Stops opening in a market until a time, at most seven days ahead; only ever longer.
+    function haltOpening(uint256 marketId, uint256 until) external;
+
+    /// @notice Ends a halt.
+    function resumeOpening(uint256 marketId) external;
+
+    // --- views: everything as of this block, accrual included ---
+
+    /// @notice Returns base, quote WAD, effective. Then owed WAD dollars that settling would take from cash, rounded up.
+    function position(uint256 account, uint256 marketId) external view returns (int256 base, int256 quote, int256 owed);
+
+    /// @notice Returns Cash and unrealised results at the newest index prices, WAD dollars.
+    function equity(uint256 account) external view returns (int256);
+
+    /// @notice Returns initial, maintenance WAD dollars at the newest index prices.
+    function requirements(uint256 account) external view returns (uint256 initial, uint256 maintenance);
+
+    /// @notice Returns equity_, maintenance WAD dollars at health prices.
+    function healthOf(uint256 account) external view returns (int256 equity_, uint256 maintenance);
+
+    /// @notice Collateral against initial margin, every market fresh, with up to `gain` of the result in `marketId` taken off.
+    /// Reverts with PerpMarket_InsufficientMargin where it does not suffice.
+    function requireMargin(uint256 account, uint256 marketId, uint256 gain) external view;
+
+    /// @notice Returns Longs less shorts of all but the pool, WAD base.
+    function skew(uint256 marketId) external view returns (int256);
+
+    /// @notice Returns WAD dollars for a fill of `base` against the pool at the newest record.
+    function fillPrice(uint256 marketId, int256 base) external view returns (uint256);
+
+    /// @notice Returns P (1 + k/S), WAD dollars, rounded down.
+    function markPrice(uint256 marketId) external view returns (uint256);
+
+    /// @notice Returns perDay WAD; positive: longs pay.
+    function fundingRate(uint256 marketId) external view returns (int256 perDay);
+
+    /// @notice Returns long, short WAD base.
+    function openInterest(uint256 marketId) external view returns (uint256 long, uint256 short);
+
+    /// @notice Returns The pool's capital and the exposure that it allows, WAD dollars, at the newest price.
+    function poolCapital(uint256 marketId) external view returns (int256, uint256);
+
+    function marketCount() external view returns (uint256);
+
+    function marketConfig(uint256 marketId)
+        external
+        view
+        returns (MarginConfig margin, TradingConfig trading, LiquidityConfig liquidity);
+
+    /// @notice Returns The stored state, accrued to this block.
+    function marketState(uint256 marketId) external view returns (MarketState memory);
+
+    /// @notice Returns insurance, treasury WAD dollars.
+    function unsweptFees(uint256 marketId) external view returns (uint256 insurance, uint256 treasury);
+}
