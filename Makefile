@@ -23,12 +23,12 @@ test-deep: build
 	@HYPOTHESIS_PROFILE=deep $(RUN) -m pytest -m deep
 
 lint: build
-	@$(RUN) tools/lint.py
+	@$(RUN) -m tools.lint
 
 fmt: bootstrap
 	@$(RUN) -m ruff check --fix-only --quiet .
 	@$(RUN) -m ruff format --quiet .
-	@tools/bin/forge fmt --root tools/forge $(CURDIR)/contracts $(CURDIR)/interfaces
+	@tools/bin/forge fmt --root tools/forge contracts interfaces
 
 gas: build
 	@$(RUN) -m tests.gas

@@ -28,7 +28,7 @@ contract EvmProbe {
     error EvmProbe_Rejected(address caller, int256 amount, Inner inner);
     error EvmProbe_Plain();
 
-    event Recorded(address indexed caller, string indexed label, Outer outer, Side side);
+    event Recorded(address indexed caller, string indexed label, Outer value, Side side);
 
     uint256 public counter;
     uint256 private transient _guard;
@@ -64,8 +64,8 @@ contract EvmProbe {
         while (true) {}
     }
 
-    function record(string calldata label, Outer calldata outer, Side side) external {
-        emit Recorded(msg.sender, label, outer, side);
+    function record(string calldata label, Outer calldata value, Side side) external {
+        emit Recorded(msg.sender, label, value, side);
     }
 
     function outer(Outer calldata value) external pure returns (Outer memory) {

@@ -134,8 +134,8 @@ class TestEvents:
     def test_event__with_struct_and_indexed_string__is_decoded(self, probe: Contract) -> None:
         outer = (7, (TRADER, -5), [b"\1" * 32, b"\2" * 32])
         recorded = probe.record("label", outer, 1, sender=KEEPER).event("Recorded")
-        assert recorded.args == {"caller": KEEPER, "label": keccak(text="label"), "outer": outer, "side": 1}
-        assert recorded["outer"].inner.size == -5
+        assert recorded.args == {"caller": KEEPER, "label": keccak(text="label"), "value": outer, "side": 1}
+        assert recorded["value"].inner.size == -5
 
     def test_event__missing__fails(self, probe: Contract) -> None:
         with pytest.raises(AssertionError, match="0 events Recorded"):
