@@ -1,0 +1,1 @@
+"""What a trader or an integrator imports."""
