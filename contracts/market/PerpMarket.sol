@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Fill, IPerpMarket, Standing, Trade} from "interfaces/market/IPerpMarket.sol";
 import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
 import {IMarginGuard, IMarginVault} from "interfaces/vault/IMarginVault.sol";
-import {Bounds} from "../libraries/Bounds.sol";
 import {FundingMath} from "../libraries/FundingMath.sol";
 import {LiquidationTerms} from "../libraries/LiquidationTerms.sol";
 import {MarginMath} from "../libraries/MarginMath.sol";
@@ -15,25 +13,24 @@ import {PositionMath} from "../libraries/PositionMath.sol";
 import {TradeMath} from "../libraries/TradeMath.sol";
 import {WadMath} from "../libraries/WadMath.sol";
 import {AccountBalance, AccountIds, Core, Posting} from "../types/Accounts.sol";
-import {LiquidityConfig, MarginConfig, MarketConfigLib, MarketParams, TradingConfig} from "../types/MarketConfig.sol";
+import {LiquidityConfig, MarginConfig, MarketWords, TradingConfig} from "../types/MarketConfig.sol";
 import {EpochEnd, MarketSlots, MarketState, Position, PositionSlots} from "../types/MarketState.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
 
 /// @title PerpMarket
 /// @notice Positions, funding, fills and margin of all markets. Every fill is one transfer between two accounts.
-contract PerpMarket is IPerpMarket, IMarginGuard, AccessManaged {
+contract PerpMarket is IPerpMarket, IMarginGuard {
     using AccountIds for uint256;
     using SafeCast for uint256;
     using WadMath for int256;
 
-    uint256 public constant MAX_MARKETS = 16;
     uint256 public constant MAX_MARKETS_AN_ACCOUNT = 8;
-    uint256 public constant MAX_HALT_SECONDS = 7 days;
 
     IMarginVault private immutable VAULT;
     IPriceRecords private immutable ORACLE;
     address private immutable ORDER_BOOK;
     address private immutable LIQUIDATOR;
+    address private immutable CONFIGURATOR;
     address private immutable POOL;
     address private immutable FUND;
     address private immutable TREASURY;
@@ -85,10 +82,10 @@ contract PerpMarket is IPerpMarket, IMarginGuard, AccessManaged {
         _;
     }
 
-    constructor(Core memory core) AccessManaged(core.authority) {
+    constructor(Core memory core) {
         (VAULT, ORACLE) = (IMarginVault(core.vault), IPriceRecords(core.oracle));
         (ORDER_BOOK, LIQUIDATOR) = (core.orderBook, core.liquidator);
-        (POOL, FUND, TREASURY) = (core.pool, core.fund, core.treasury);
+        (CONFIGURATOR, POOL, FUND, TREASURY) = (core.configurator, core.pool, core.fund, core.treasury);
     }
 
     // --- fills ---
@@ -222,45 +219,28 @@ contract PerpMarket is IPerpMarket, IMarginGuard, AccessManaged {
         emit FeesSwept(marketId, insurance, treasury);
     }
 
-    // --- governance ---
+    // --- configuration ---
 
     /// @inheritdoc IPerpMarket
     /// @custom:req PM-05
-    function listMarket(uint256 marketId, uint256 scale, MarketParams calldata params) external restricted {
-        if (marketId != marketCount + 1 || marketId > MAX_MARKETS) {
-            revert PerpMarket_InvalidMarket(marketId, marketCount + 1);
-        }
-        if (scale == 0 || scale > type(uint112).max) revert PerpMarket_InvalidScale(scale);
-        marketCount = marketId;
+    function configure(uint256 marketId, MarketWords calldata words) external onlyModule(CONFIGURATOR) {
         MarketSlots storage slots = _markets[marketId];
-        (slots.long.k, slots.short.k) = (uint96(PositionMath.RAY), uint96(PositionMath.RAY));
-        slots.accruedAt = uint40(block.timestamp);
-        emit MarketListed(marketId, scale);
-        _configure(marketId, scale, params);
-    }
-
-    /// @inheritdoc IPerpMarket
-    /// @custom:req PM-06
-    function setParams(uint256 marketId, MarketParams calldata params) external restricted {
-        uint256 scale = _configs[marketId].trading.scale();
-        if (scale == 0) revert PerpMarket_NotListed(marketId);
+        if (marketId > marketCount) {
+            marketCount = marketId;
+            (slots.long.k, slots.short.k) = (uint96(PositionMath.RAY), uint96(PositionMath.RAY));
+            slots.accruedAt = uint40(block.timestamp);
+        }
         _accrueStored(marketId);
-        _configure(marketId, scale, params);
+        _configs[marketId] = Config(words.margin, words.trading, words.liquidity);
+        (slots.insuranceShareBps, slots.treasuryShareBps) = (words.insuranceShareBps, words.treasuryShareBps);
+        int256 limit = int256(words.liquidity.maxFundingRate());
+        int256 rate = slots.rate;
+        slots.rate = int64(rate > limit ? limit : rate < -limit ? -limit : rate);
     }
 
     /// @inheritdoc IPerpMarket
-    function haltOpening(uint256 marketId, uint256 until) external restricted {
-        uint256 latest = block.timestamp + MAX_HALT_SECONDS;
-        LiquidityConfig liquidity = _configs[marketId].liquidity;
-        if (until <= liquidity.haltUntil() || until > latest) revert PerpMarket_HaltOutOfRange(until, latest);
-        _configs[marketId].liquidity = liquidity.withHalt(until);
-        emit OpeningHalted(marketId, until);
-    }
-
-    /// @inheritdoc IPerpMarket
-    function resumeOpening(uint256 marketId) external restricted {
-        _configs[marketId].liquidity = _configs[marketId].liquidity.withHalt(0);
-        emit OpeningHalted(marketId, 0);
+    function setHalt(uint256 marketId, uint256 until) external onlyModule(CONFIGURATOR) {
+        _configs[marketId].liquidity = _configs[marketId].liquidity.withHalt(until);
     }
 
     // --- views ---
@@ -325,7 +305,6 @@ contract PerpMarket is IPerpMarket, IMarginGuard, AccessManaged {
     /// @inheritdoc IPerpMarket
     function markPrice(uint256 marketId) external view returns (uint256) {
         int256 scale = int256(_configs[marketId].trading.scale());
-        if (scale == 0) revert PerpMarket_NotListed(marketId);
         int256 marked = int256(ORACLE.newest(marketId).price()) * (scale + _markets[marketId].load().skew());
         return uint256(marked / scale);
     }
@@ -568,7 +547,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, AccessManaged {
         newest = ORACLE.newest(marketId);
         if (s.accruedAt == block.timestamp) return (s, newest);
         Config storage config = _configs[marketId];
-        if (config.trading.scale() == 0) revert PerpMarket_NotListed(marketId);
+        if (s.longK == 0) revert PerpMarket_NotListed(marketId);
         int256 poolCash = VAULT.cashOf(_poolAccount(marketId));
         FundingMath.accrue(s, config.trading, config.liquidity, poolCash, newest.price());
     }
@@ -601,20 +580,6 @@ contract PerpMarket is IPerpMarket, IMarginGuard, AccessManaged {
         slots.insuranceFees = (slots.insuranceFees + toInsurance + insurance).toUint112();
         slots.treasuryFees = (slots.treasuryFees + toTreasury).toUint112();
         s.poolQuote += int256(fee - toInsurance - toTreasury);
-    }
-
-    function _configure(uint256 marketId, uint256 scale, MarketParams calldata params) private {
-        Bounds.check(params);
-        Config storage config = _configs[marketId];
-        config.margin = MarketConfigLib.packMargin(params, config.margin);
-        config.trading = MarketConfigLib.packTrading(params, scale);
-        config.liquidity = MarketConfigLib.packLiquidity(params, config.liquidity.haltUntil());
-        MarketSlots storage slots = _markets[marketId];
-        (slots.insuranceShareBps, slots.treasuryShareBps) = (params.insuranceShareBps, params.treasuryShareBps);
-        int64 limit = int64(params.maxFundingRate);
-        int64 rate = slots.rate;
-        slots.rate = rate > limit ? limit : rate < -limit ? -limit : rate;
-        emit ParamsChanged(marketId, params);
     }
 
     function _poolAccount(uint256 marketId) private view returns (uint256) {

@@ -65,6 +65,7 @@ struct Core {
     address authority;
     address vault;
     address market;
+    address configurator;
     address orderBook;
     address liquidator;
     address pool;

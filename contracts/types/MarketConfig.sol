@@ -34,6 +34,15 @@ struct MarketParams {
     bool isolatedOnly;
 }
 
+/// @notice A market's configuration as it is stored: three words, and how a fee is split besides the pool.
+struct MarketWords {
+    MarginConfig margin;
+    TradingConfig trading;
+    LiquidityConfig liquidity;
+    uint16 insuranceShareBps;
+    uint16 treasuryShareBps;
+}
+
 /// @notice Margin parameters. The mm* set is what maintenance and penalties use: of it only the fraction ever rises, along a ramp.
 /// @dev From the low bits: imBaseBps 16, imSlopeBps 24, mmBaseBps 16, mmSlopeBps 24, penaltyBps 16, mmPenaltyBps 16, keeperMinCents 24,
 /// mmKeeperMinCents 24, mmFractionFromBps 16, mmFractionToBps 16, rampStart 32, rampSeconds 32.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
-import {MarginConfig, LiquidityConfig, MarketParams, TradingConfig} from "contracts/types/MarketConfig.sol";
+import {MarginConfig, LiquidityConfig, MarketWords, TradingConfig} from "contracts/types/MarketConfig.sol";
 import {MarketState} from "contracts/types/MarketState.sol";
 import {PriceRecord} from "contracts/types/PriceRecord.sol";
 
@@ -51,9 +51,6 @@ struct Fill {
 
 /// @title Positions, funding, fills and margin of all markets.
 interface IPerpMarket {
-    event MarketListed(uint256 indexed marketId, uint256 scale);
-    event ParamsChanged(uint256 indexed marketId, MarketParams params);
-    event OpeningHalted(uint256 indexed marketId, uint256 until);
     /// @notice A market's state after time was accrued.
     event Accrued(
         uint256 indexed marketId, uint256 price, int256 rate, int256 longG, int256 shortG, int256 poolQuote
@@ -89,8 +86,6 @@ interface IPerpMarket {
 
     error PerpMarket_NotModule(address caller);
     error PerpMarket_NotListed(uint256 marketId);
-    error PerpMarket_InvalidMarket(uint256 marketId, uint256 expected);
-    error PerpMarket_InvalidScale(uint256 scale);
     error PerpMarket_WrongMarket(uint256 account, uint256 marketId);
     error PerpMarket_IsolatedOnly(uint256 marketId);
     error PerpMarket_ZeroSize();
@@ -106,7 +101,6 @@ interface IPerpMarket {
     error PerpMarket_SkewLimit(uint256 skew, uint256 limit);
     error PerpMarket_ExposureLimit(uint256 exposure, uint256 limit);
     error PerpMarket_InsufficientMargin(uint256 account, int256 available, uint256 required);
-    error PerpMarket_HaltOutOfRange(uint256 until, uint256 latest);
 
     /// @notice Fills an order against the pool; the order book only. Reverts with one of the errors above where a rule refuses.
     /// Returns base What was filled, WAD (a reduce-only order clamps). Then fillPrice WAD dollars. Then fee WAD dollars.
@@ -127,17 +121,11 @@ interface IPerpMarket {
     /// @notice Pays a market's unswept fees to the insurance fund and the treasury. Anyone may call.
     function sweep(uint256 marketId) external;
 
-    /// @notice Lists the next market. `scale` in WAD base, fixed for ever.
-    function listMarket(uint256 marketId, uint256 scale, MarketParams calldata params) external;
+    /// @notice Writes a market's configuration, accrued at the old one first; the configurator only. An id one above the count is listed.
+    function configure(uint256 marketId, MarketWords calldata words) external;
 
-    /// @notice Changes a market's parameters, after accruing it at the old ones.
-    function setParams(uint256 marketId, MarketParams calldata params) external;
-
-    /// @notice Stops opening in a market until a time, at most seven days ahead; only ever longer.
-    function haltOpening(uint256 marketId, uint256 until) external;
-
-    /// @notice Ends a halt.
-    function resumeOpening(uint256 marketId) external;
+    /// @notice Halts opening until a time, 0 for no halt; the configurator only.
+    function setHalt(uint256 marketId, uint256 until) external;
 
     // --- views: everything as of this block, accrual included ---
 
