@@ -1,0 +1,277 @@
+"""Close-out, take-over, backstop, and the debt that is left: the specification's section 6."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from plimsoll.core import ids
+from plimsoll.core.units import WAD
+from plimsoll.risk import margin
+from plimsoll.risk.market import Market
+from plimsoll.risk.oracle import DOUBTFUL, Record
+from plimsoll.risk.refusals import Refusal
+from plimsoll.risk.state import State
+from plimsoll.risk.trade import (
+    chunk_cost,
+    keeper_reward,
+    loss,
+    released_maintenance,
+    require_initial,
+    require_minimum,
+    require_permission,
+    require_room,
+)
+
+ABSORB_GAS = 100_000
+ABSORB_GAS_A_POSITION = 80_000
+
+
+class CloseOut(NamedTuple):
+    """|Δ| closed, fill price, and the split of the cost; debt is what the account was short of at the end."""
+
+    size: int
+    price: int
+    cost: int
+    reward: int
+    top_up: int
+    debt: int
+
+
+class TakeOver(NamedTuple):
+    """|Δ| taken, dollars paid (long) or received (short) by the taker, the discount in them, and the taker's fee."""
+
+    size: int
+    amount: int
+    discount: int
+    fee: int
+
+
+class Absorption(NamedTuple):
+    """Positions closed, the caller's reward, the debt, and the part of it that the fund bore."""
+
+    positions: int
+    reward: int
+    debt: int
+    from_fund: int
+
+
+def liquidate(state: State, now: int, sender: int, account: int, market_id: int) -> CloseOut:
+    """Close a chunk against the pool."""
+    market, record = _usable(state, now, market_id)
+    state.accrue(market, now)
+    base, _ = state.settle(market, account)
+    if not base:
+        raise Refusal("Liquidator_NoPosition", account, market_id)
+    equity, required = _require_unhealthy(state, now, account)
+    price = margin.health_price(base, record, True, market.rules)
+    size = _chunk(state, market, record, base, price, equity, required, now)
+    quote = market.fill_quote(-size if base > 0 else size, record.price, record.confidence)
+    fill_loss = loss(base, -size if base > 0 else size, quote.amount, price)
+    cost = chunk_cost(market, abs(base), size, price, equity, required, fill_loss, now)
+    state.fill(market, account, -size if base > 0 else size, quote.amount)
+    market.pool_quote -= quote.amount
+    reward = keeper_reward(market.rules, cost)
+    top_up = 0
+    if reward > cost:
+        top_up = min(reward - cost, max(0, state.cash_of(state.fund_account)))
+        reward = cost + top_up
+    state.credit(account, -cost)
+    state.credit(state.fund_account, cost - reward)
+    state.credit(ids.pack(sender), reward)
+    debt = 0
+    if not state.changed_account(account).markets:
+        debt, _ = _settle_debt(state, account, [(market, 1)])
+    market.count_moved(record.sequence, size)
+    return CloseOut(size, quote.price, cost, reward, top_up, debt)
+
+
+def take_over(
+    state: State, now: int, sender: int, account: int, market_id: int, base: int, to_account: int
+) -> TakeOver:
+    """Move a part of the position, with its sign, into an account of the caller's."""
+    market, record = _usable(state, now, market_id)
+    if to_account >> 96 != sender:
+        raise Refusal("Liquidator_NotOwner", to_account, sender)
+    if to_account == account:
+        raise Refusal("Liquidator_SameAccount", account)
+    require_permission(to_account, market)
+    state.accrue(market, now)
+    held, _ = state.settle(market, account)
+    if not held:
+        raise Refusal("Liquidator_NoPosition", account, market_id)
+    size = abs(base)
+    if not base or (base > 0) != (held > 0) or size > abs(held):
+        raise Refusal("Liquidator_WrongSize", base, held)
+    equity, required = _require_unhealthy(state, now, account)
+    price = margin.health_price(held, record, True, market.rules)
+    params = market.rules.params
+    rest = abs(held) - size
+    if rest and rest < _minimum_base(market, price):
+        raise Refusal("Liquidator_BelowMinimumPosition", rest * price // WAD, params.min_position)
+    value = -(-size * price // WAD) if base > 0 else size * price // WAD
+    discount = min(
+        (required - equity) * value * state.liquidation_params.max_discount_bps // (required * 10_000),
+        equity * released_maintenance(market, abs(held), size, price, now) // required,
+    )
+    amount = value - discount if base > 0 else value + discount
+    fee = -(-amount * params.taker_bps // 10_000)
+    size_quote = -amount if base > 0 else amount
+    state.fill(market, account, -base, -size_quote)
+    _take(state, now, market, record, to_account, base, size_quote, fee)
+    return TakeOver(size, amount, discount, fee)
+
+
+def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> Absorption:
+    """Close everything of a bankrupt account against the pool."""
+    equity, _ = state.health(account, now)
+    markets = list(state.markets_of(account))
+    if equity > 0 or (not markets and equity == 0):
+        raise Refusal("Liquidator_NotBankrupt", account, equity)
+    if markets and not any(_is_usable(market, now) for market in markets):
+        first = markets[0].newest
+        assert first is not None, "a position in a market without a price"
+        raise Refusal("Liquidator_PriceUnusable", markets[0].id, first.published_at, first.state)
+    weights: list[tuple[Market, int]] = []
+    for market in markets:
+        record = market.newest
+        assert record is not None, "a position in a market without a price"
+        state.accrue(market, now)
+        base, quote = state.settle(market, account)
+        weights.append((market, max(0, -(base * record.price // WAD + quote))))
+        if base:
+            filled = market.fill_quote(-base, record.price, record.confidence)
+            before = abs(market.skew)
+            state.fill(market, account, -base, filled.amount)
+            market.pool_quote -= filled.amount
+            grown = max(0, abs(market.skew) - before)
+            market.count_moved(record.sequence, grown)
+            market.count_absorbed(now, grown)
+    reward = _absorb_reward(state, len(markets), basefee)
+    state.credit(state.fund_account, -reward)
+    state.credit(ids.pack(sender), reward)
+    debt, from_fund = _settle_debt(state, account, weights)
+    return Absorption(len(markets), reward, debt, from_fund)
+
+
+# ---------------------------------------------------------------------------------------------------------- the parts
+
+
+def _is_usable(market: Market, now: int) -> bool:
+    return market.newest is not None and market.is_fresh(now) and market.newest.state <= DOUBTFUL
+
+
+def _usable(state: State, now: int, market_id: int) -> tuple[Market, Record]:
+    """The market and its newest record, where liquidating at it is allowed."""
+    market = state.markets.get(market_id)
+    if market is None or market.newest is None:
+        raise Refusal("Liquidator_PriceUnusable", market_id, 0, 0)
+    if not _is_usable(market, now):
+        raise Refusal("Liquidator_PriceUnusable", market_id, market.newest.published_at, market.newest.state)
+    return market, market.newest
+
+
+def _require_unhealthy(state: State, now: int, account: int) -> tuple[int, int]:
+    equity, required = state.health(account, now)
+    if equity >= required:
+        raise Refusal("Liquidator_Healthy", account, equity, required)
+    if equity <= 0:
+        raise Refusal("Liquidator_Bankrupt", account, equity)
+    return equity, required
+
+
+def _minimum_base(market: Market, price: int) -> int:
+    return -(-market.rules.params.min_position * WAD // price)
+
+
+def _chunk(
+    state: State, market: Market, record: Record, base: int, price: int, equity: int, required: int, now: int
+) -> int:
+    """How much of |base| to close: what brings health to target, within the minimum position and the record's cap."""
+    held = abs(base)
+    rules = market.rules
+    sign = 1 if base > 0 else -1
+
+    def fill_loss(size: int) -> int:
+        quote = market.fill_quote(-sign * size, record.price, record.confidence)
+        return loss(base, -sign * size, quote.amount, price)
+
+    target = state.liquidation_params.target_health_bps
+    wanted = -(-target * required // 10_000) - equity
+    value = margin.notional(held, price)
+    divisor = (
+        target * margin.maintenance(market, held, price, now) * 10**14 // value
+        - rules.mm_penalty_bps * 10**14
+        + -max(0, fill_loss(held)) * WAD // value
+    )
+    minimum = _minimum_base(market, price)
+    size = held
+    if divisor > 0:
+        wanted_value = -(-wanted * WAD // divisor)
+        size = -(-wanted_value * WAD // price)
+    size = max(size, minimum)
+    if size >= held or held - size < minimum:
+        size = held
+    if size < held:
+        lost = fill_loss(size)
+        cost = chunk_cost(market, held, size, price, equity, required, lost, now)
+        if equity - lost - cost < required - released_maintenance(market, held, size, price, now):
+            size = held
+    fees = rules.params.maker_bps + rules.params.taker_bps
+    room = max(0, market.scale * fees // 10_000 - market.moved_at(record.sequence))
+    if size > room:
+        size = room
+        if size < minimum or held - size < minimum:
+            raise Refusal("Liquidator_CapReached", market.id, record.sequence, room)
+    return size
+
+
+def _take(
+    state: State, now: int, market: Market, record: Record, account: int, base: int, size_quote: int, fee: int
+) -> None:
+    """The taker's side of a take-over: the market is accrued and `record` fresh."""
+    before, _ = state.settle(market, account)
+    equity, required = state.health(account, now)
+    increases = not before or (before > 0) == (base > 0) or abs(base) > abs(before)
+    if increases:
+        require_room(state, account, market)
+    after, _ = state.fill(market, account, base, size_quote)
+    state.credit(account, -fee)
+    market.book_fee(fee)
+    require_minimum(market, after, record.price)
+    if increases:
+        state.require_fresh(account, now)
+        gain = base * record.price // WAD + size_quote
+        require_initial(state, account, now, market.id, record.price, gain)
+        return
+    equity_after, required_after = state.health(account, now)
+    if equity_after < required_after and equity_after * required < equity * required_after:
+        raise Refusal("Liquidator_LessHealthy", account, equity_after, required_after)
+
+
+def _absorb_reward(state: State, positions: int, basefee: int) -> int:
+    """The caller's gas and a tenth more, as far as the fund goes."""
+    market = state.markets.get(state.liquidation_params.gas_market)
+    if market is None or market.newest is None:
+        return 0
+    gas = ABSORB_GAS + ABSORB_GAS_A_POSITION * positions
+    cost = gas * basefee * market.newest.price * 11 // (10 * WAD)
+    return min(cost, market.rules.keeper_max, max(0, state.cash_of(state.fund_account)))
+
+
+def _settle_debt(state: State, account: int, weights: list[tuple[Market, int]]) -> tuple[int, int]:
+    """Negative cash goes to the fund, then to the pool in these markets by weight. Returns (debt, the fund's part)."""
+    debt = -state.cash_of(account)
+    if debt <= 0:
+        return 0, 0
+    from_fund = min(debt, max(0, state.cash_of(state.fund_account)))
+    state.credit(state.fund_account, -from_fund)
+    rest = debt - from_fund if weights else 0
+    total = sum(weight for _, weight in weights)
+    left = rest
+    for index, (market, weight) in enumerate(weights):
+        last = index == len(weights) - 1
+        share = left if last else rest * (weight if total else 1) // (total or len(weights))
+        market.pool_quote -= share
+        left -= share
+    state.credit(account, from_fund + rest)
+    return debt, from_fund

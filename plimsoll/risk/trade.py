@@ -1,0 +1,174 @@
+"""A trade of an account against the pool, in the order of the specification's section 5."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from plimsoll.core.units import WAD
+from plimsoll.risk import margin
+from plimsoll.risk.config import MarketRules
+from plimsoll.risk.market import Market
+from plimsoll.risk.oracle import OPEN, Record
+from plimsoll.risk.refusals import Refusal
+from plimsoll.risk.state import MAX_MARKETS_PER_ACCOUNT, State
+
+
+class Trade(NamedTuple):
+    """What happened: Δbase, fill price, Δquote, and what the account paid beside it."""
+
+    size: int
+    price: int
+    quote: int
+    fee: int
+    surcharge: int
+    execution_fee: int
+
+
+def trade(
+    state: State,
+    now: int,
+    keeper_account: int,
+    account: int,
+    market_id: int,
+    size: int,
+    acceptable: int,
+    reduce_only: bool,
+    execution_fee: int,
+    release: int,
+    record: Record,
+) -> Trade:
+    """Fill Δ = size at `record`; `release` of the account's reserved cash is set free. Raises Refusal PerpMarket_…."""
+    market = require_market(state, account, market_id)
+    if not size:
+        raise Refusal("PerpMarket_ZeroSize")
+    state.accrue(market, now)
+    before, _ = state.settle(market, account)
+    if reduce_only:
+        if not before or (before > 0) == (size > 0):
+            raise Refusal("PerpMarket_NothingToReduce", account, market_id)
+        size = max(size, -before) if before > 0 else min(size, -before)
+    increases = not before or (before > 0) == (size > 0) or abs(size) > abs(before)
+    if increases:
+        if record.state != OPEN or now < market.halt_until:
+            raise Refusal("PerpMarket_OpeningHalted", market_id, record.state, market.halt_until)
+        state.require_fresh(account, now, but=market_id)
+        require_room(state, account, market)
+    quote = market.fill_quote(size, record.price, record.confidence)
+    if quote.price > acceptable if size > 0 else quote.price < acceptable:
+        raise Refusal("PerpMarket_PriceNotAcceptable", quote.price, acceptable)
+    equity = required = left = at = 0
+    if not increases:
+        equity, required = state.health(account, now, market_id, record)
+        if equity <= 0:
+            raise Refusal("PerpMarket_Bankrupt", account, equity)
+        at = margin.health_price(before, record, True, market.rules)
+        left = equity - loss(before, size, quote.amount, at)
+        if left < 0:
+            raise Refusal("PerpMarket_Bankrupt", account, left)
+    fee = market.trading_fee(size, abs(quote.amount))
+    skew = market.skew
+    after, _ = state.fill(market, account, size, quote.amount)
+    market.pool_quote -= quote.amount
+    require_minimum(market, after, record.price)
+    if increases:
+        _require_limits(state, market, after, skew, record.price)
+    surcharge = reward = 0
+    if not increases:
+        execution_fee = min(execution_fee, left)
+        fee = min(fee, left - execution_fee)
+        if equity < required:
+            cost = chunk_cost(market, abs(before), abs(size), at, equity, required, equity - left, now)
+            surcharge = min(max(0, cost - fee), left - execution_fee - fee)
+            reward = min(keeper_reward(market.rules, cost), surcharge)
+    market.book_fee(fee)
+    market.unswept_insurance += surcharge - reward
+    state.changed_account(account).reserved -= release
+    state.credit(account, -fee - surcharge - execution_fee)
+    if increases:
+        gain = size * record.price // WAD + quote.amount
+        require_initial(state, account, now, market_id, record.price, gain)
+    state.credit(keeper_account, execution_fee + reward)
+    return Trade(size, quote.price, quote.amount, fee, surcharge, execution_fee)
+
+
+def require_market(state: State, account: int, market_id: int) -> Market:
+    """The market, where it is listed and the account may hold it."""
+    market = state.markets.get(market_id)
+    if market is None:
+        raise Refusal("PerpMarket_NotListed", market_id)
+    require_permission(account, market)
+    return market
+
+
+def require_permission(account: int, market: Market) -> None:
+    isolated = account >> 64 & 0xFFFFFFFF
+    if isolated not in (0, market.id):
+        raise Refusal("PerpMarket_WrongMarket", account, market.id)
+    if not isolated and market.isolated_only:
+        raise Refusal("PerpMarket_IsolatedOnly", market.id)
+
+
+def require_room(state: State, account: int, market: Market) -> None:
+    """A market more is still within what an account may hold."""
+    found = state.accounts.get(account)
+    bits = found.markets if found else 0
+    if not bits >> market.id - 1 & 1 and bits.bit_count() >= MAX_MARKETS_PER_ACCOUNT:
+        raise Refusal("PerpMarket_TooManyMarkets", account)
+
+
+def require_minimum(market: Market, base: int, price: int) -> None:
+    """No position, or one of the minimum at least."""
+    value = abs(base) * price // WAD
+    minimum = market.rules.params.min_position
+    if base and value < minimum:
+        raise Refusal("PerpMarket_BelowMinimumPosition", value, minimum)
+
+
+def require_initial(state: State, account: int, now: int, market_id: int, price: int, gain: int) -> None:
+    """C ≥ Σ initial, the filled market's gain taken off."""
+    free = state.free(account, now, market_id, price, gain)
+    if free.available < free.required:
+        raise Refusal("PerpMarket_InsufficientMargin", account, free.available, free.required)
+
+
+def loss(base: int, size: int, quote: int, price: int) -> int:
+    """E − E1 of a reduction: what the fill costs against `price`."""
+    return base * price // WAD - (base + size) * price // WAD - quote
+
+
+def chunk_cost(
+    market: Market, held: int, size: int, price: int, equity: int, required: int, fill_loss: int, now: int
+) -> int:
+    """lc(x): the liquidation cost of closing |Δ| = size of `held`, at most what keeps the account as healthy."""
+    cost = margin.liquidation_cost(market.rules, margin.notional(size, price))
+    released = released_maintenance(market, held, size, price, now)
+    return min(cost, max(0, equity * released // required - fill_loss))
+
+
+def released_maintenance(market: Market, held: int, size: int, price: int, now: int) -> int:
+    """R(x)."""
+    whole = margin.maintenance(market, held, price, now)
+    return whole - margin.maintenance(market, held - size, price, now)
+
+
+def keeper_reward(rules: MarketRules, cost: int) -> int:
+    """clamp(keeperShare × cost, keeperMin, keeperMax)."""
+    return min(max(cost * rules.params.keeper_share_bps // 10_000, rules.keeper_min), rules.keeper_max)
+
+
+def _require_limits(state: State, market: Market, after: int, skew_before: int, price: int) -> None:
+    params = market.rules.params
+    capital = market.capital(state.cash_of(market.pool_account), price)
+    open_interest = margin.notional(market.long if after > 0 else market.short, price)
+    limit = max(0, capital) * params.open_interest_bps // 10_000
+    if open_interest > limit:
+        raise Refusal("PerpMarket_OpenInterestLimit", open_interest, limit)
+    size = abs(market.skew)
+    if size <= abs(skew_before):
+        return
+    if size * 10_000 > market.scale * params.max_skew_bps:
+        raise Refusal("PerpMarket_SkewLimit", size, market.scale * params.max_skew_bps // 10_000)
+    exposure = margin.notional(size, price)
+    limit = market.exposure_limit(capital, price)
+    if exposure > limit:
+        raise Refusal("PerpMarket_ExposureLimit", exposure, limit)
