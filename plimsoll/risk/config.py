@@ -12,15 +12,13 @@ BPS_WAD = 10**14
 
 @dataclass(frozen=True, slots=True)
 class MarketParams:
-    """What governance sets for a market. The defaults are the ones to start ETH from."""
+    """What governance sets for a market, as in the contracts' struct. The defaults are the ones to start ETH from."""
 
     im_base_bps: int = 425
     im_slope_bps: int = 10_000
     mm_fraction_bps: int = 6_000
     penalty_bps: int = 75
     keeper_min_cents: int = 200
-    keeper_max_cents: int = 50_000
-    keeper_share_bps: int = 3_000
     maker_bps: int = 2
     taker_bps: int = 6
     insurance_share_bps: int = 2_000
@@ -28,7 +26,7 @@ class MarketParams:
     max_skew_bps: int = 300
     exposure_bps: int = 10_000
     open_interest_bps: int = 20_000
-    min_position: int = 1_000 * 10**18
+    min_position_usd: int = 1_000
     max_price_age: int = 15
     stale_widen_bps: int = 500
     max_funding_velocity: int = 2 * 10**18
@@ -36,6 +34,7 @@ class MarketParams:
     kink_bps: int = 8_000
     rate_at_kink_bps: int = 5
     rate_at_full_bps: int = 50
+    isolated_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +50,12 @@ class MarketRules:
     fraction_to_bps: int
     ramp_start: int
     keeper_min: int = field(init=False)
-    keeper_max: int = field(init=False)
+    min_position: int = field(init=False)
     mm_keeper_min: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keeper_min", self.params.keeper_min_cents * CENT)
-        object.__setattr__(self, "keeper_max", self.params.keeper_max_cents * CENT)
+        object.__setattr__(self, "min_position", self.params.min_position_usd * 100 * CENT)
         object.__setattr__(self, "mm_keeper_min", self.mm_keeper_min_cents * CENT)
 
     @classmethod
@@ -99,7 +98,7 @@ class MarketRules:
 
 @dataclass(frozen=True, slots=True)
 class OrderParams:
-    """The order book's parameters."""
+    """What governance sets for a market's orders. Times in seconds, the fee in WAD dollars."""
 
     settlement_delay: int = 2
     settlement_window: int = 3
@@ -109,9 +108,11 @@ class OrderParams:
 
 @dataclass(frozen=True, slots=True)
 class LiquidationParams:
-    """The liquidator's parameters. `gas_market` prices a caller's gas; 0 for none."""
+    """The liquidator's parameters, for all markets. `gas_market` prices a caller's gas; 0 for none."""
 
     target_health_bps: int = 12_500
+    keeper_share_bps: int = 3_000
+    keeper_max: int = 500 * 10**18
     max_discount_bps: int = 500
     absorb_cap_bps: int = 50
     gas_market: int = 0

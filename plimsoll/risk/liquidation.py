@@ -70,7 +70,7 @@ def liquidate(state: State, now: int, sender: int, account: int, market_id: int)
     cost = chunk_cost(market, abs(base), size, price, equity, required, fill_loss, now)
     state.fill(market, account, -size if base > 0 else size, quote.amount)
     market.pool_quote -= quote.amount
-    reward = keeper_reward(market.rules, cost)
+    reward = keeper_reward(state, market, cost)
     top_up = 0
     if reward > cost:
         top_up = min(reward - cost, max(0, state.cash_of(state.fund_account)))
@@ -107,7 +107,7 @@ def take_over(
     params = market.rules.params
     rest = abs(held) - size
     if rest and rest < _minimum_base(market, price):
-        raise Refusal("Liquidator_BelowMinimumPosition", rest * price // WAD, params.min_position)
+        raise Refusal("Liquidator_BelowMinimumPosition", rest * price // WAD, market.rules.min_position)
     value = -(-size * price // WAD) if base > 0 else size * price // WAD
     discount = min(
         (required - equity) * value * state.liquidation_params.max_discount_bps // (required * 10_000),
@@ -180,7 +180,7 @@ def _require_unhealthy(state: State, now: int, account: int) -> tuple[int, int]:
 
 
 def _minimum_base(market: Market, price: int) -> int:
-    return -(-market.rules.params.min_position * WAD // price)
+    return -(-market.rules.min_position * WAD // price)
 
 
 def _chunk(
@@ -255,7 +255,7 @@ def _absorb_reward(state: State, positions: int, basefee: int) -> int:
         return 0
     gas = ABSORB_GAS + ABSORB_GAS_A_POSITION * positions
     cost = gas * basefee * market.newest.price * 11 // (10 * WAD)
-    return min(cost, market.rules.keeper_max, max(0, state.cash_of(state.fund_account)))
+    return min(cost, state.liquidation_params.keeper_max, max(0, state.cash_of(state.fund_account)))
 
 
 def _settle_debt(state: State, account: int, weights: list[tuple[Market, int]]) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 from plimsoll.core.units import RAY, SECONDS_PER_HOUR, WAD
-from plimsoll.risk.config import MarketParams, MarketRules
+from plimsoll.risk.config import MarketParams, MarketRules, OrderParams
 from plimsoll.risk.funding import Flow, flow
 from plimsoll.risk.journal import Recorded
 from plimsoll.risk.oracle import Record
@@ -28,25 +28,25 @@ class Market(Recorded):
 
     __slots__ = (
         "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "ends_long", "ends_short", "epoch_long",
-        "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "isolated_only", "k_long", "k_short", "last",
-        "long", "moved", "moved_sequence", "newest", "ownerless_long", "ownerless_short", "peak", "pool_account",
+        "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last", "long", "moved",
+        "moved_sequence", "newest", "order_params", "ownerless_long", "ownerless_short", "peak", "pool_account",
         "pool_quote", "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale", "short",
         "stored_long", "stored_long_g", "stored_quote", "stored_short", "stored_short_g", "unswept_insurance",
         "unswept_treasury",
     )  # fmt: skip
     FIELDS: ClassVar[tuple[str, ...]] = tuple(
-        sorted(set(__slots__) - {"id", "scale", "isolated_only", "pool_account", "positions", "records"})
+        sorted(set(__slots__) - {"id", "scale", "pool_account", "positions", "records"})
     )
 
     def __init__(
-        self, market_id: int, scale: int, params: MarketParams, isolated_only: bool, pool_account: int, now: int
+        self, market_id: int, scale: int, params: MarketParams, orders: OrderParams, pool_account: int, now: int
     ) -> None:
         super().__init__()
         self.id = market_id
         self.scale = scale
-        self.isolated_only = isolated_only
         self.pool_account = pool_account
         self.rules = MarketRules.first(params, now)
+        self.order_params = orders
         self.halt_until = 0
         self.records: dict[int, Record] = {}
         self.newest: Record | None = None

@@ -32,7 +32,7 @@ class Order(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How an execution ended: "filled", "failed" (with the reason), "void" or "waiting"."""
+    """How an execution ended: "filled", "failed" (with the reason), "void", "waiting", or "skipped" by a batch."""
 
     status: str
     trade: Trade | None = None
@@ -57,7 +57,7 @@ def place(state: State, now: int, sender: int, order: Order, key: Hashable) -> O
     market = state.markets.get(order.market_id)
     if market is None:
         raise Refusal("OrderBook_NotListed", order.market_id)
-    params = state.order_params
+    params = market.order_params
     not_before = now + params.settlement_delay
     if order.kind != KIND_MARKET:
         record = OrderRecord(WAITING, not_before, 0, 0, params.execution_fee)
@@ -89,7 +89,7 @@ def execute(state: State, now: int, sender: int, order: Order, key: Hashable) ->
     if record.status == PENDING:
         return _execute_market(state, now, keeper, order, key, record, market)
     newest = market.newest
-    window = state.order_params.settlement_window
+    window = market.order_params.settlement_window
     if newest is None or now - newest.published_at > window or newest.published_at < record.not_before:
         raise Refusal("OrderBook_NoRecord", record.not_before)
     if order.expiry and now > order.expiry:
@@ -106,7 +106,7 @@ def _execute_market(
 ) -> Outcome:
     if record.sequence != market.queue_head:
         raise Refusal("OrderBook_NotNext", record.sequence, market.queue_head)
-    window = state.order_params.settlement_window
+    window = market.order_params.settlement_window
     first = settlement_record(market.records, market.newest, record.not_before)
     if first is None and now <= record.not_before + 2 * window:
         raise Refusal("OrderBook_NoRecord", record.not_before)
@@ -157,7 +157,7 @@ def _reserve(state: State, now: int, order: Order, market: Market) -> int:
     """Set the fees of a market order aside."""
     if market.newest is None:
         raise Refusal("OrderBook_NoPrice", order.market_id)
-    params = state.order_params
+    params = market.order_params
     value = -(-abs(order.base) * market.newest.price // WAD)
     reserve = params.execution_fee - -value * params.fee_reserve_bps // 10_000
     account = state.accounts.get(order.account)

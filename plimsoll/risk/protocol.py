@@ -42,7 +42,6 @@ class Protocol:
         fund: int = 0xA002,
         treasury: int = 0xA003,
         vault: int = 0xA004,
-        order_params: OrderParams | None = None,
         liquidation_params: LiquidationParams | None = None,
         pool_params: RequestParams | None = None,
         fund_params: RequestParams | None = None,
@@ -53,7 +52,6 @@ class Protocol:
             pool,
             fund,
             treasury,
-            order_params or OrderParams(),
             liquidation_params or LiquidationParams(),
         )
         self.vault = vault
@@ -119,12 +117,14 @@ class Protocol:
         return self._atomic(orders.execute, self.state, now, sender, order, self.order_hash(order))
 
     def execute_batch(self, batch: Sequence[Order], *, now: int, sender: int) -> list[Outcome]:
-        """Several orders one after another, all or nothing."""
-
-        def run() -> list[Outcome]:
-            return [orders.execute(self.state, now, sender, order, self.order_hash(order)) for order in batch]
-
-        return self._atomic(run)
+        """Several orders one after another; what can't be executed now is skipped and nothing happens to it."""
+        outcomes: list[Outcome] = []
+        for order in batch:
+            try:
+                outcomes.append(self.execute(order, now=now, sender=sender))
+            except Refusal as reason:
+                outcomes.append(Outcome("skipped", reason=reason))
+        return outcomes
 
     def trade(
         self,
@@ -171,7 +171,13 @@ class Protocol:
     # ---------------------------------------------------------------------------------------------------- governance
 
     def list_market(
-        self, scale: int, params: MarketParams, *, now: int, market_id: int | None = None, isolated_only: bool = False
+        self,
+        scale: int,
+        params: MarketParams,
+        *,
+        now: int,
+        orders: OrderParams | None = None,
+        market_id: int | None = None,
     ) -> int:
         """A new market with S = scale. Returns its id, the next one where none is given."""
         highest = max(self.state.markets, default=0)
@@ -179,7 +185,7 @@ class Protocol:
         if not highest < market_id <= MAX_MARKETS:
             raise ValueError(f"market {market_id} can't be listed: ids ascend from {highest + 1} to {MAX_MARKETS}")
         pool_account = ids.pack(self.state.pool, market_id)
-        market = Market(market_id, scale, params, isolated_only, pool_account, now)
+        market = Market(market_id, scale, params, orders or OrderParams(), pool_account, now)
         self._atomic(self.state.journal.put, self.state.markets, market_id, market)
         return market_id
 
@@ -192,6 +198,14 @@ class Protocol:
             market.rules = market.rules.changed(params, now)
             limit = params.max_funding_rate
             market.rate = max(-limit, min(market.rate, limit))
+
+        self._atomic(run)
+
+    def set_order_params(self, market_id: int, params: OrderParams) -> None:
+        def run() -> None:
+            market = self.state.markets[market_id]
+            self.state.journal.save(market)
+            market.order_params = params
 
         self._atomic(run)
 

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 from plimsoll.core import ids
 from plimsoll.core.units import WAD
 from plimsoll.risk import margin, position
-from plimsoll.risk.config import LiquidationParams, OrderParams
+from plimsoll.risk.config import LiquidationParams
 from plimsoll.risk.journal import Journal, Recorded
 from plimsoll.risk.market import Market
 from plimsoll.risk.oracle import Record
@@ -71,7 +71,6 @@ class State:
         pool: int,
         fund: int,
         treasury: int,
-        orders: OrderParams,
         liquidation: LiquidationParams,
     ) -> None:
         self.journal = Journal()
@@ -79,7 +78,6 @@ class State:
         self.pool, self.fund, self.treasury = pool, fund, treasury
         self.fund_account = ids.pack(fund)
         self.treasury_account = ids.pack(treasury)
-        self.order_params = orders
         self.liquidation_params = liquidation
         self.accounts: dict[int, Account] = {}
         self.markets: dict[int, Market] = {}

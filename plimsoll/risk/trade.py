@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from plimsoll.core.units import WAD
 from plimsoll.risk import margin
-from plimsoll.risk.config import MarketRules
 from plimsoll.risk.market import Market
 from plimsoll.risk.oracle import OPEN, Record
 from plimsoll.risk.refusals import Refusal
@@ -79,7 +78,7 @@ def trade(
         if equity < required:
             cost = chunk_cost(market, abs(before), abs(size), at, equity, required, equity - left, now)
             surcharge = min(max(0, cost - fee), left - execution_fee - fee)
-            reward = min(keeper_reward(market.rules, cost), surcharge)
+            reward = min(keeper_reward(state, market, cost), surcharge)
     market.book_fee(fee)
     market.unswept_insurance += surcharge - reward
     state.changed_account(account).reserved -= release
@@ -104,7 +103,7 @@ def require_permission(account: int, market: Market) -> None:
     isolated = account >> 64 & 0xFFFFFFFF
     if isolated not in (0, market.id):
         raise Refusal("PerpMarket_WrongMarket", account, market.id)
-    if not isolated and market.isolated_only:
+    if not isolated and market.rules.params.isolated_only:
         raise Refusal("PerpMarket_IsolatedOnly", market.id)
 
 
@@ -119,7 +118,7 @@ def require_room(state: State, account: int, market: Market) -> None:
 def require_minimum(market: Market, base: int, price: int) -> None:
     """No position, or one of the minimum at least."""
     value = abs(base) * price // WAD
-    minimum = market.rules.params.min_position
+    minimum = market.rules.min_position
     if base and value < minimum:
         raise Refusal("PerpMarket_BelowMinimumPosition", value, minimum)
 
@@ -151,9 +150,10 @@ def released_maintenance(market: Market, held: int, size: int, price: int, now: 
     return whole - margin.maintenance(market, held - size, price, now)
 
 
-def keeper_reward(rules: MarketRules, cost: int) -> int:
+def keeper_reward(state: State, market: Market, cost: int) -> int:
     """clamp(keeperShare × cost, keeperMin, keeperMax)."""
-    return min(max(cost * rules.params.keeper_share_bps // 10_000, rules.keeper_min), rules.keeper_max)
+    params = state.liquidation_params
+    return min(max(cost * params.keeper_share_bps // 10_000, market.rules.keeper_min), params.keeper_max)
 
 
 def _require_limits(state: State, market: Market, after: int, skew_before: int, price: int) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from plimsoll.core import ids
 from plimsoll.core.units import WAD
-from plimsoll.risk.config import LiquidationParams, MarketParams, OrderParams, RequestParams
+from plimsoll.risk.config import LiquidationParams, MarketParams, RequestParams
 from plimsoll.risk.oracle import DOUBTFUL, DOWN, OPEN
 from plimsoll.risk.orders import KIND_LIMIT, KIND_MARKET, Order
 from plimsoll.risk.protocol import Protocol
@@ -26,15 +26,14 @@ def deployed(token_decimals: int = 6, liquidation: LiquidationParams | None = No
     now = START
     protocol = Protocol(
         token_decimals=token_decimals,
-        order_params=OrderParams(),
         liquidation_params=liquidation or LiquidationParams(gas_market=ETH),
         pool_params=RequestParams(60, 3_600, 600, {ETH: 5_000, BTC: 4_500, THIN: 500}),
         fund_params=RequestParams(60, 3_600, 600),
     )
-    thin = MarketParams(im_base_bps=1_500, taker_bps=10, max_skew_bps=500)
+    thin = MarketParams(im_base_bps=1_500, taker_bps=10, max_skew_bps=500, isolated_only=True)
     protocol.list_market(500_000 * WAD, MarketParams(), now=now)
     protocol.list_market(25_000 * WAD, MarketParams(max_skew_bps=250), now=now)
-    protocol.list_market(10_000_000 * WAD, thin, now=now, isolated_only=True)
+    protocol.list_market(10_000_000 * WAD, thin, now=now)
     unit = 10**token_decimals
     provider = ids.pack(PROVIDER)
     protocol.deposit(provider, 21_000_000 * unit)
