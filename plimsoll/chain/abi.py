@@ -340,12 +340,13 @@ class Function:
 class Error:
     """One custom error of a contract."""
 
-    __slots__ = ("_inputs", "name", "selector", "signature")
+    __slots__ = ("_inputs", "name", "names", "selector", "signature")
 
     def __init__(self, entry: Json) -> None:
         self.name: str = entry["name"]
         self.signature = signature_of(entry)
         self.selector = keccak(text=self.signature)[:4]
+        self.names = [item["name"] or f"_{place}" for place, item in enumerate(entry["inputs"])]
         self._inputs = parameters_codec(entry["inputs"], self.name)
 
     def encode(self, args: Sequence[Any]) -> bytes:
