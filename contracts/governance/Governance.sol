@@ -55,7 +55,7 @@ contract Governance is IGovernance, AccessManager {
     }
 
     /// @inheritdoc IGovernance
-    /// @custom:req GV-01
+    /// @custom:req GV-11
     function roles() external view returns (RoleView[] memory list) {
         list = new RoleView[](_roleIds.length());
         for (uint256 i; i < list.length; ++i) {
@@ -72,7 +72,7 @@ contract Governance is IGovernance, AccessManager {
     }
 
     /// @inheritdoc IGovernance
-    /// @custom:req GV-02
+    /// @custom:req GV-12
     function functions() external view returns (FunctionView[] memory list) {
         list = new FunctionView[](_functions.length());
         for (uint256 i; i < list.length; ++i) {
@@ -83,7 +83,7 @@ contract Governance is IGovernance, AccessManager {
     }
 
     /// @inheritdoc IGovernance
-    /// @custom:req GV-03
+    /// @custom:req GV-13
     function scheduled() external view returns (Operation[] memory list) {
         bytes32[] memory ids = _operationIds.values();
         uint256 count;
