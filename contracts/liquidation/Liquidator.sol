@@ -240,7 +240,7 @@ contract Liquidator is ILiquidator, AccessManaged {
         uint256 price = before.newest.price();
         uint256 notional = held.abs() * price / WadMath.WAD;
         if (held != 0 && notional < before.trading.minPosition()) {
-            revert Liquidator_BelowMinimumPosition(notional, before.trading.minPosition());
+            revert IPerpMarket.PerpMarket_BelowMinimumPosition(notional, before.trading.minPosition());
         }
         bool reduced = before.base != 0 && (before.base > 0) != (base > 0) && base.abs() <= before.base.abs();
         if (!reduced) {
@@ -282,15 +282,14 @@ contract Liquidator is ILiquidator, AccessManaged {
 
     function _requireOneUsable(uint256 markets) private view {
         if (markets == 0) return;
-        uint256 last;
-        PriceRecord newest;
+        uint256 first;
         for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
             if (markets & 1 == 0) continue;
-            last = id;
-            newest = ORACLE.newest(id);
-            if (_isUsable(newest, id)) return;
+            if (first == 0) first = id;
+            if (_isUsable(ORACLE.newest(id), id)) return;
         }
-        revert Liquidator_PriceUnusable(last, newest.publishedAt(), uint8(newest.state()));
+        PriceRecord newest = ORACLE.newest(first);
+        revert Liquidator_PriceUnusable(first, newest.publishedAt(), uint8(newest.state()));
     }
 
     /// @return loss Unrealised at the index before the fill, WAD dollars, 0 for a gain.

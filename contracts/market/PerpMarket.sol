@@ -150,7 +150,6 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         returns (Standing memory standing)
     {
         PriceRecord newest = ORACLE.newest(marketId);
-        _requireMayHold(account, marketId, _configs[marketId].trading);
         Context memory c = _open(account, marketId, newest.price());
         _save(c, -c.owed, 0, address(0), 0);
         if (c.owed != 0) emit Settled(account, marketId, c.position.base, c.position.quote, c.owed);
@@ -386,7 +385,10 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         PositionSlots storage slots = _positions[account][marketId];
         p = slots.load();
         bool held = p.base != 0;
-        if (!held) _requireRoom(account, VAULT.balanceOf(account).markets());
+        if (!held) {
+            _requireMayHold(account, marketId, _configs[marketId].trading);
+            _requireRoom(account, VAULT.balanceOf(account).markets());
+        }
         posting.account = account;
         posting.cash = PositionMath.fill(p, s, base, quote);
         if (held != (p.base != 0)) posting.flips = _bit(marketId);

@@ -51,6 +51,9 @@ contract OrderBook is IOrderBook, AccessManaged {
     function place(Order calldata order) external returns (bytes32 hash) {
         _requireOwner(order.account);
         if (order.base == 0) revert OrderBook_ZeroSize();
+        bool isMarket = order.kind == OrderKind.Market;
+        if (isMarket && order.expiry != 0) revert OrderBook_ExpiryNotAllowed();
+        if (order.expiry != 0 && order.expiry < block.timestamp) revert OrderBook_Expired(order.expiry);
         Queue memory q = _queues[order.marketId];
         if (q.config.settlementWindow == 0) revert OrderBook_NotListed(order.marketId);
         hash = hashOf(order);
@@ -59,13 +62,11 @@ contract OrderBook is IOrderBook, AccessManaged {
         Commitment memory c;
         c.settleFrom = uint40(block.timestamp + q.config.settlementDelay);
         c.executionFee = q.config.executionFee;
-        if (order.kind == OrderKind.Market) {
-            if (order.expiry != 0) revert OrderBook_ExpiryNotAllowed();
+        if (isMarket) {
             (c.status, c.sequence) = (OrderStatus.Queued, q.next);
             _queues[order.marketId].next = q.next + 1;
             c.feeReserve = _reserve(order, q.config);
         } else {
-            if (order.expiry != 0 && order.expiry < block.timestamp) revert OrderBook_Expired(order.expiry);
             c.status = OrderStatus.Waiting;
         }
         _commitments[hash] = c;
@@ -189,13 +190,13 @@ contract OrderBook is IOrderBook, AccessManaged {
         private
         returns (bytes memory refusal)
     {
-        if (order.expiry != 0 && block.timestamp > order.expiry) {
-            return abi.encodeWithSelector(OrderBook_Expired.selector, order.expiry);
-        }
         Queue memory q = _queues[order.marketId];
         PriceRecord newest = ORACLE.newest(order.marketId);
         if (!newest.isFresh(q.config.settlementWindow) || newest.publishedAt() < c.settleFrom) {
             return abi.encodeWithSelector(OrderBook_NoRecord.selector, uint256(c.settleFrom));
+        }
+        if (order.expiry != 0 && block.timestamp > order.expiry) {
+            return abi.encodeWithSelector(OrderBook_Expired.selector, order.expiry);
         }
         if (!order.reduceOnly && q.head != q.next) {
             return abi.encodeWithSelector(OrderBook_MarketOrdersPending.selector, order.marketId);

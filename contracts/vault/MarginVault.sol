@@ -46,8 +46,9 @@ contract MarginVault is IMarginVault {
     /// @inheritdoc IMarginVault
     /// @custom:req MV-02
     function withdraw(uint256 account, uint256 amount, address to) external {
+        _requireOwned(account, amount);
         if (to == address(0) || to == address(this)) revert MarginVault_InvalidRecipient(to);
-        _release(account, amount);
+        _requireWithdrawable(account, amount);
         int256 cash = _add(account, -int256(amount * unit));
         emit Withdrawn(account, to, amount, cash);
         IERC20Metadata(token).safeTransfer(to, amount);
@@ -56,9 +57,10 @@ contract MarginVault is IMarginVault {
     /// @inheritdoc IMarginVault
     /// @custom:req MV-03
     function transfer(uint256 from, uint256 to, uint256 amount) external {
+        _requireOwned(from, amount);
         if (from.ownerOf() != to.ownerOf()) revert MarginVault_DifferentOwners(from, to);
         _requireDepositable(to);
-        _release(from, amount);
+        _requireWithdrawable(from, amount);
         _add(from, -int256(amount * unit));
         _add(to, int256(amount * unit));
         emit Transferred(from, to, amount);
@@ -114,10 +116,12 @@ contract MarginVault is IMarginVault {
         }
     }
 
-    /// @dev The caller may take `amount` token units out of the account.
-    function _release(uint256 account, uint256 amount) private view {
+    function _requireOwned(uint256 account, uint256 amount) private view {
         if (amount == 0) revert MarginVault_ZeroAmount();
         if (msg.sender != account.ownerOf()) revert MarginVault_NotOwner(account, msg.sender);
+    }
+
+    function _requireWithdrawable(uint256 account, uint256 amount) private view {
         uint256 available = withdrawable(account);
         if (amount > available) revert MarginVault_InsufficientMargin(available, amount);
     }

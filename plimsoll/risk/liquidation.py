@@ -89,20 +89,19 @@ def take_over(
     state: State, now: int, sender: int, account: int, market_id: int, base: int, to_account: int
 ) -> TakeOver:
     """Move a part of the position, with its sign, into an account of the caller's."""
-    market, record = _usable(state, now, market_id)
     if to_account >> 96 != sender:
         raise Refusal("Liquidator_NotOwner", to_account, sender)
     if to_account == account:
         raise Refusal("Liquidator_SameAccount", account)
-    require_permission(to_account, market)
+    market, record = _usable(state, now, market_id)
     state.accrue(market, now)
     held, _ = state.settle(market, account)
     if not held:
         raise Refusal("Liquidator_NoPosition", account, market_id)
     size = abs(base)
+    equity, required = _require_unhealthy(state, now, account)
     if not base or (base > 0) != (held > 0) or size > abs(held):
         raise Refusal("Liquidator_WrongSize", base, held)
-    equity, required = _require_unhealthy(state, now, account)
     price = margin.health_price(held, record, True, market.rules)
     params = market.rules.params
     rest = abs(held) - size
@@ -232,7 +231,8 @@ def _take(
     before, _ = state.settle(market, account)
     equity, required = state.health(account, now)
     increases = not before or (before > 0) == (base > 0) or abs(base) > abs(before)
-    if increases:
+    if not before:
+        require_permission(account, market)
         require_room(state, account, market)
     after, _ = state.fill(market, account, base, size_quote)
     state.credit(account, -fee)

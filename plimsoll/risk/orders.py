@@ -117,7 +117,7 @@ def _execute_market(
             state.journal.put(state.orders, key, record._replace(status=WAITING))
             return Outcome("waiting")
         _spend(state, order, key, record)
-        _pay(state, order.account, keeper, record.execution_fee)
+        _pay(state, order.account, (keeper, record.execution_fee))
         return Outcome("void")
     point = state.journal.begin()
     try:
@@ -125,9 +125,8 @@ def _execute_market(
     except Refusal as reason:
         state.journal.rollback(point)
         _spend(state, order, key, record)
-        _pay(state, order.account, keeper, record.execution_fee)
-        if reason.name == "PerpMarket_InsufficientMargin":
-            _pay(state, order.account, state.fund_account, record.reserved - record.execution_fee)
+        forfeit = record.reserved - record.execution_fee if reason.name == "PerpMarket_InsufficientMargin" else 0
+        _pay(state, order.account, (keeper, record.execution_fee), (state.fund_account, forfeit))
         return Outcome("failed", reason=reason)
     except BaseException:
         state.journal.rollback(point)
@@ -162,10 +161,9 @@ def _reserve(state: State, now: int, order: Order, market: Market) -> int:
     reserve = params.execution_fee - -value * params.fee_reserve_bps // 10_000
     account = state.accounts.get(order.account)
     reserved = account.reserved if account else 0
-    if order.reduce_only:
+    free = (account.cash if account else 0) - reserved
+    if free < reserve and order.reduce_only:
         free = equity(state, order.account, now) - reserved
-    else:
-        free = (account.cash if account else 0) - reserved
     if free < reserve:
         raise Refusal("OrderBook_InsufficientCash", free, reserve)
     state.changed_account(order.account).reserved += reserve
@@ -192,8 +190,11 @@ def _spend(state: State, order: Order, key: Hashable, record: OrderRecord) -> No
     state.journal.put(state.orders, key, record._replace(status=SPENT, reserved=0))
 
 
-def _pay(state: State, account: int, to: int, amount: int) -> None:
-    """As much of `amount` as the account has in cash."""
-    paid = min(amount, max(0, state.cash_of(account)))
-    state.credit(account, -paid)
-    state.credit(to, paid)
+def _pay(state: State, account: int, *payments: tuple[int, int]) -> None:
+    """(to, amount) each in turn, as far as the cash goes that the account has before."""
+    left = max(0, state.cash_of(account))
+    for to, amount in payments:
+        paid = min(amount, left)
+        left -= paid
+        state.credit(account, -paid)
+        state.credit(to, paid)

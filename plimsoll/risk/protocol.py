@@ -90,6 +90,8 @@ class Protocol:
         self._require_owner(from_account, sender)
         if from_account >> 96 != to_account >> 96:
             raise Refusal("MarginVault_DifferentOwners", from_account, to_account)
+        if self.state.is_protocol_account(to_account):
+            raise Refusal("MarginVault_InvalidAccount", to_account)
         self._require_withdrawable(from_account, amount, now)
         self._atomic(self._move_cash, from_account, to_account, amount * self.state.unit)
 

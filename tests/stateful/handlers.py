@@ -1,0 +1,478 @@
+"""One handler for each function that changes state: it chooses arguments, and makes the call on both sides.
+
+A handler takes a `World` and a `Choices`, so that the same handlers serve the seeded walk and Hypothesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, Protocol, TypeVar
+
+from plimsoll.risk.orders import PENDING, WAITING, Order
+from tests.stateful.world import MARKETS, TRADERS, WAD, World, model_params
+from tests.support import core as support
+from tests.support.core import MAX_PRICE, account_id, actor, owner_of
+
+T = TypeVar("T")
+
+
+class Choices(Protocol):
+    """Where a handler's arguments come from."""
+
+    def pick(self, items: Sequence[T]) -> T: ...
+
+    def integer(self, low: int, high: int) -> int: ...
+
+    def chance(self, percent: int) -> bool: ...
+
+
+class Seeded:
+    """Choices of a seeded generator."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+
+    def pick(self, items: Sequence[T]) -> T:
+        return items[int(self.random.random() * len(items))]
+
+    def integer(self, low: int, high: int) -> int:
+        return low + int(self.random.random() * (high - low + 1))
+
+    def chance(self, percent: int) -> bool:
+        return self.random.random() * 100 < percent
+
+
+Handler = Callable[[World, Choices], None]
+
+
+def _main(name: str) -> int:
+    return account_id(actor(name))
+
+
+def _address(name: str) -> int:
+    return int(actor(name), 16)
+
+
+# --- vault ---
+
+
+def deposit(w: World, c: Choices) -> None:
+    account, payer = c.pick(w.everyone), c.pick(TRADERS)
+    amount = 0 if c.chance(3) else c.integer(1, 60_000) * WAD // w.core.unit + c.integer(0, 999)
+    w.call(
+        "deposit",
+        lambda: w.model.deposit(account, amount),
+        actor(payer),
+        w.core.vault.deposit,
+        account,
+        amount,
+        touches=(account,),
+    )
+
+
+def withdraw(w: World, c: Choices) -> None:
+    account = c.pick(w.accounts)
+    owner = owner_of(account) if c.chance(95) else actor(c.pick(TRADERS))
+    to = c.pick((*map(actor, TRADERS), w.core.vault.address)) if c.chance(10) else owner
+    amount = _amount_to_take(w, c, account)
+    w.call(
+        "withdraw",
+        lambda: w.model.withdraw(account, amount, int(to, 16), now=w.now, sender=int(owner, 16)),
+        owner,
+        w.core.vault.withdraw,
+        account,
+        amount,
+        to,
+        touches=(account,),
+    )
+
+
+def transfer(w: World, c: Choices) -> None:
+    source = c.pick(w.accounts)
+    owner = owner_of(source)
+    own = [account for account in w.accounts if owner_of(account) == owner]
+    target = c.pick(own) if c.chance(93) else c.pick(w.everyone)
+    amount = _amount_to_take(w, c, source)
+    w.call(
+        "transfer",
+        lambda: w.model.transfer(source, target, amount, now=w.now, sender=int(owner, 16)),
+        owner,
+        w.core.vault.transfer,
+        source,
+        target,
+        amount,
+        touches=(source, target),
+    )
+
+
+def _amount_to_take(w: World, c: Choices, account: int) -> int:
+    """Mostly around what can be taken: on both sides of the boundary."""
+    cash = max(0, w.model.cash_of(account)) // w.core.unit
+    if c.chance(50):
+        return c.integer(0, cash // 4 + 1)
+    try:
+        return max(0, w.model.withdrawable(account, w.now) + c.integer(-1, 1))
+    except Exception:
+        return c.integer(0, cash + 1)
+
+
+# --- prices ---
+
+
+def record(w: World, c: Choices) -> None:
+    market = c.pick(MARKETS)
+    move = c.integer(-120, 120) if c.chance(90) else c.integer(-1500, 1500)
+    price = max(WAD, w.prices[market] * (100_000 + move * 10 + c.integer(-9, 9)) // 100_000)
+    base = support.PRICES[market]
+    if not base // 4 < price < base * 4:
+        price = base
+    confidence = 0 if c.chance(60) else price * c.integer(0, 60) // 10_000
+    state = support.OPEN if c.chance(94) else c.pick((support.DOUBTFUL, support.GRACE, support.DOWN))
+    published_at = w.now - (0 if c.chance(80) else c.integer(0, 3))
+    newest = w.model.state.markets[market].newest
+    if newest is not None and published_at <= newest.published_at:
+        return
+    w.prices[market] = price
+    w.core.oracle.record(market, price, confidence, published_at, state)
+    w.model.record_price(market, price, confidence, published_at, state)
+
+
+def wait(w: World, c: Choices) -> None:
+    seconds = c.integer(1, 3) if c.chance(90) else c.pick((5, 16, 61, 700, 4_000, 90_000))
+    w.evm.advance(seconds)
+
+
+# --- orders ---
+
+
+def place(w: World, c: Choices) -> None:
+    account = c.pick(w.accounts)
+    isolated = account >> 64 & 0xFFFFFFFF
+    market = isolated if isolated and c.chance(97) else c.pick(MARKETS)
+    base, reduce_only = _size(w, c, account, market)
+    is_limit = c.chance(30)
+    price = w.prices[market]
+    if c.chance(70):
+        acceptable = MAX_PRICE if base > 0 else 0
+    else:
+        acceptable = price * (10_000 + c.integer(-100, 100)) // 10_000
+    expiry = w.now + c.integer(-1, 30) if (is_limit and c.chance(40)) or c.chance(2) else 0
+    w.salt += 1
+    order = Order(account, market, int(is_limit), base, acceptable, reduce_only, expiry, w.salt)
+    if w.orders and c.chance(2):
+        order = c.pick(w.orders)
+    owner = owner_of(order.account) if c.chance(98) else actor(c.pick(TRADERS))
+    done = w.call(
+        "place",
+        lambda: w.model.place(order, now=w.now, sender=int(owner, 16)),
+        owner,
+        w.core.order_book.place,
+        tuple(order),
+        touches=(order.account,),
+    )
+    if done is not None:
+        w.orders.append(order)
+
+
+def _size(w: World, c: Choices, account: int, market: int) -> tuple[int, bool]:
+    """A signed size: around the position to reduce it, or around what the account's cash carries."""
+    held = w.model.position(account, market, w.now)[0]
+    price = w.prices[market]
+    if held and c.chance(45):
+        part = c.pick((4_000, 5_000, 10_000, 10_000, 10_000, 12_000))
+        return -held * part // 10_000, c.chance(60)
+    if c.chance(2):
+        return 0, False
+    cash = max(w.model.cash_of(account), 1_000 * WAD)
+    dollars = cash * c.integer(1, 22) if c.chance(85) else c.integer(500, 9_000_000) * WAD
+    sign = c.pick((1, 1, -1))
+    return sign * dollars * WAD // price, c.chance(4)
+
+
+def cancel(w: World, c: Choices) -> None:
+    order = _some_order(w, c, WAITING)
+    if order is None:
+        return
+    owner = owner_of(order.account) if c.chance(95) else actor(c.pick(TRADERS))
+    w.call(
+        "cancel",
+        lambda: w.model.cancel(order, now=w.now, sender=int(owner, 16)),
+        owner,
+        w.core.order_book.cancel,
+        tuple(order),
+        touches=(order.account,),
+    )
+
+
+def execute(w: World, c: Choices) -> None:
+    order = _some_order(w, c, PENDING) if c.chance(75) else _some_order(w, c, WAITING)
+    if order is None:
+        return
+    keeper = c.pick(TRADERS)
+    w.call(
+        "execute",
+        lambda: w.model.execute(order, now=w.now, sender=_address(keeper)),
+        actor(keeper),
+        w.core.order_book.execute,
+        tuple(order),
+        [],
+        touches=(order.account, _main(keeper), w.core.fund_main),
+    )
+
+
+def execute_batch(w: World, c: Choices) -> None:
+    found = [_some_order(w, c, PENDING) for _ in range(c.integer(1, 4))]
+    orders = [order for order in found if order is not None]
+    keeper = c.pick(TRADERS)
+    w.call(
+        "executeBatch",
+        lambda: w.model.execute_batch(orders, now=w.now, sender=_address(keeper)),
+        actor(keeper),
+        w.core.order_book.executeBatch,
+        [tuple(order) for order in orders],
+        [],
+        touches=(*(order.account for order in orders), _main(keeper), w.core.fund_main),
+    )
+
+
+def _some_order(w: World, c: Choices, status: int) -> Order | None:
+    """Mostly one in this status, the next in its queue first; now and then any."""
+    if not w.orders:
+        return None
+    if c.chance(4):
+        return c.pick(w.orders)
+    records = w.model.state.orders
+    live: list[Order] = []
+    for order in reversed(w.orders):
+        record = records.get(w.order_hash(order))
+        if record is not None and record.status == status:
+            live.append(order)
+        if len(w.orders) > 400 and len(live) >= 12:
+            break
+    if not live:
+        return None
+    if status == PENDING and c.chance(85):
+        return live[-1]
+    return c.pick(live)
+
+
+# --- liquidation ---
+
+
+def _unhealthy(w: World, c: Choices) -> int:
+    """Mostly an account that can be liquidated."""
+    if c.chance(90):
+        sick = [account for account in w.accounts if w.model.is_liquidatable(account, w.now)]
+        if sick:
+            return c.pick(sick)
+    return c.pick(w.accounts)
+
+
+def _held_market(w: World, c: Choices, account: int) -> int:
+    bits = w.model.markets_bitmap(account)
+    held = [market for market in MARKETS if bits >> market - 1 & 1]
+    return c.pick(held) if held and c.chance(95) else c.pick(MARKETS)
+
+
+def liquidate(w: World, c: Choices) -> None:
+    account, keeper = _unhealthy(w, c), c.pick(TRADERS)
+    market = _held_market(w, c, account)
+    w.call(
+        "liquidate",
+        lambda: w.model.liquidate(account, market, now=w.now, sender=_address(keeper)),
+        actor(keeper),
+        w.core.liquidator.liquidate,
+        account,
+        market,
+        [],
+        touches=(account, _main(keeper), w.core.fund_main),
+    )
+
+
+def take_over(w: World, c: Choices) -> None:
+    account = _unhealthy(w, c)
+    market = _held_market(w, c, account)
+    held = w.model.position(account, market, w.now)[0]
+    base = held * c.pick((2_500, 5_000, 10_000, 10_000, 10_001)) // 10_000
+    to_account = c.pick(w.accounts)
+    taker = owner_of(to_account) if c.chance(97) else actor(c.pick(TRADERS))
+    w.call(
+        "takeOver",
+        lambda: w.model.take_over(account, market, base, to_account, now=w.now, sender=int(taker, 16)),
+        taker,
+        w.core.liquidator.takeOver,
+        account,
+        market,
+        base,
+        to_account,
+        b"",
+        [],
+        touches=(account, to_account),
+    )
+
+
+def absorb(w: World, c: Choices) -> None:
+    keeper = c.pick(TRADERS)
+    bankrupt = [account for account in w.accounts if w.model.is_bankrupt(account, w.now)]
+    account = c.pick(bankrupt) if bankrupt and c.chance(95) else c.pick(w.accounts)
+    w.call(
+        "absorb",
+        lambda: w.model.absorb(account, now=w.now, sender=_address(keeper)),
+        actor(keeper),
+        w.core.liquidator.absorb,
+        account,
+        [],
+        touches=(account, _main(keeper), w.core.fund_main),
+    )
+
+
+def deleverage(w: World, c: Choices) -> None:
+    """An injected event: deleveraging itself is not part of the contracts yet."""
+    market, is_long = c.pick(MARKETS), c.chance(50)
+    fraction = c.pick((WAD // 100, WAD // 3, WAD * 9 // 10)) if c.chance(98) else WAD
+    price = w.prices[market]
+    w.call(
+        "deleverage",
+        lambda: w.model.deleverage_event(market, 1 if is_long else -1, fraction, price, now=w.now),
+        actor("anyone"),
+        w.core.market.injectDeleveraging,
+        market,
+        is_long,
+        fraction,
+        price,
+    )
+
+
+# --- fees, shares, governance ---
+
+
+def sweep(w: World, c: Choices) -> None:
+    market = c.pick(MARKETS)
+    w.call(
+        "sweep",
+        lambda: w.model.sweep(market),
+        actor(c.pick(TRADERS)),
+        w.core.market.sweep,
+        market,
+        touches=(w.core.fund_main, account_id(support.TREASURY)),
+    )
+
+
+def request_deposit(w: World, c: Choices) -> None:
+    name, owner, controller = c.pick(("pool", "fund")), c.pick(TRADERS), c.pick(TRADERS)
+    sender = owner if c.chance(95) else c.pick(TRADERS)
+    amount = _amount_to_take(w, c, _main(owner))
+    vault, twin = getattr(w.core, name), getattr(w.model, name)
+    request = w.call(
+        f"{name} requestDeposit",
+        lambda: w.model.request_deposit(
+            twin, amount, _address(controller), _address(owner), now=w.now, sender=_address(sender)
+        ),
+        actor(sender),
+        vault.requestDeposit,
+        amount,
+        actor(controller),
+        actor(owner),
+        touches=(_main(owner), account_id(vault, 0, 1)),
+    )
+    if request is not None:
+        w.requests[name].append(request)
+
+
+def request_redeem(w: World, c: Choices) -> None:
+    name, owner = c.pick(("pool", "fund")), c.pick(TRADERS)
+    vault, twin = getattr(w.core, name), getattr(w.model, name)
+    held = twin.balances.get(_address(owner), 0)
+    shares = held * c.pick((1_000, 5_000, 10_000)) // 10_000 + (1 if c.chance(5) else 0)
+    request = w.call(
+        f"{name} requestRedeem",
+        lambda: w.model.request_redeem(
+            twin, shares, _address(owner), _address(owner), now=w.now, sender=_address(owner)
+        ),
+        actor(owner),
+        vault.requestRedeem,
+        shares,
+        actor(owner),
+        actor(owner),
+    )
+    if request is not None:
+        w.requests[name].append(request)
+
+
+def execute_request(w: World, c: Choices) -> None:
+    name = c.pick(("pool", "fund"))
+    vault, twin = getattr(w.core, name), getattr(w.model, name)
+    pending = w.requests[name]
+    number = c.pick(pending[-6:]) if pending and c.chance(95) else c.integer(1, 50)
+    w.call(
+        f"{name} executeRequest",
+        lambda: w.model.execute_request(twin, number, now=w.now),
+        actor(c.pick(TRADERS)),
+        vault.executeRequest,
+        number,
+        touches=w.everyone,
+    )
+
+
+def set_params(w: World, c: Choices) -> None:
+    market = c.pick(MARKETS)
+    changes: dict[str, Any] = {
+        "imBaseBps": c.pick((425, 450, 500)),
+        "mmFractionBps": c.pick((5_900, 6_000, 6_200)),
+        "takerBps": c.pick((5, 6, 8)),
+        "maxFundingRate": c.pick((4, 8)) * WAD // 100,
+        "rateAtFullBps": c.pick((20, 40)),
+        "insuranceShareBps": c.pick((1_000, 2_000)),
+    }
+    params = {**support.PARAMS[market], **changes}
+    before, w.params[market] = w.params[market], params
+    done = w.call(
+        "setParams",
+        lambda: w.model.set_params(market, model_params(params), now=w.now) or True,
+        support.RISK,
+        w.core.configurator.setParams,
+        market,
+        tuple(params.values()),
+    )
+    if done is None:
+        w.params[market] = before
+
+
+def halt(w: World, c: Choices) -> None:
+    market = c.pick(MARKETS)
+    until = w.now + c.integer(1, 40)
+    if until <= w.model.state.markets[market].halt_until:
+        return
+    w.call(
+        "haltOpening",
+        lambda: w.model.halt_opening(market, until),
+        support.GUARDIAN,
+        w.core.configurator.haltOpening,
+        market,
+        until,
+    )
+
+
+HANDLERS: dict[str, tuple[Handler, int]] = {
+    "wait": (wait, 130),
+    "record": (record, 190),
+    "place": (place, 170),
+    "execute": (execute, 190),
+    "execute_batch": (execute_batch, 40),
+    "cancel": (cancel, 15),
+    "deposit": (deposit, 30),
+    "withdraw": (withdraw, 30),
+    "transfer": (transfer, 20),
+    "liquidate": (liquidate, 60),
+    "take_over": (take_over, 40),
+    "absorb": (absorb, 25),
+    "sweep": (sweep, 6),
+    "request_deposit": (request_deposit, 12),
+    "request_redeem": (request_redeem, 8),
+    "execute_request": (execute_request, 20),
+    "set_params": (set_params, 3),
+    "halt": (halt, 2),
+    "deleverage": (deleverage, 2),
+}
+"""Each handler with its weight in the walk."""

@@ -1,0 +1,78 @@
+"""A seeded random walk over every function that changes state, on the contracts and on the reference model at once."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.stateful.handlers import HANDLERS, Seeded
+from tests.stateful.world import World
+
+CHECK_EVERY = 200
+SEEDS = (1, 2)
+CALLS = 20_000
+DEEP_CALLS = 1_000_000
+
+
+def walk(seed: int, calls: int, decimals: int = 6) -> World:
+    """Make `calls` calls chosen by the seed. Fails at the first difference, naming seed and step."""
+    world, choices = World(decimals), Seeded(seed)
+    names = [name for name, (_, weight) in HANDLERS.items() for _ in range(weight)]
+    for step in range(calls):
+        name = choices.pick(names)
+        try:
+            HANDLERS[name][0](world, choices)
+            if step % CHECK_EVERY == 0:
+                world.compare_all()
+                world.orders = world.orders[-300:]
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, step {step}, {name}: {error}") from error
+    world.compare_all()
+    return world
+
+
+REACHED = (
+    "deposit: done",
+    "withdraw: done",
+    "withdraw: MarginVault_InsufficientMargin",
+    "transfer: done",
+    "place: done",
+    "cancel: done",
+    "execute: filled",
+    "execute: void",
+    "execute: failed PerpMarket_InsufficientMargin",
+    "execute: failed PerpMarket_PriceNotAcceptable",
+    "executeBatch: done",
+    "liquidate: done",
+    "liquidate: Liquidator_Healthy",
+    "liquidate: Liquidator_CapReached",
+    "takeOver: done",
+    "absorb: done",
+    "sweep: done",
+    "deleverage: done",
+    "setParams: done",
+    "pool requestDeposit: done",
+    "pool executeRequest: done",
+    "fund executeRequest: done",
+)
+
+
+def test_walk__every_function__model_predicts_every_result() -> None:
+    reached: set[str] = set()
+    for seed in SEEDS:
+        reached |= walk(seed, CALLS // len(SEEDS)).outcomes.keys()
+    missing = [outcome for outcome in REACHED if outcome not in reached]
+    assert not missing, f"the walk never reached {missing}"
+
+
+@pytest.mark.parametrize("decimals", [8, 18])
+def test_walk__tokens_of_other_decimals__model_predicts_every_result(decimals: int) -> None:
+    walk(decimals, 2_000, decimals)
+
+
+@pytest.mark.deep
+def test_walk__a_million_calls__model_predicts_every_result() -> None:
+    calls = int(os.environ.get("PLIMSOLL_WALK_CALLS", DEEP_CALLS))
+    for seed in range(100, 110):
+        walk(seed, calls // 10)
