@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Protocol, TypeVar
 
-from plimsoll.risk.orders import PENDING, WAITING, Order
+from plimsoll.risk.orders import PENDING, SPENT, WAITING, Order
 from tests.stateful.world import MARKETS, TRADERS, WAD, World, model_params
 from tests.support import core as support
 from tests.support.core import MAX_PRICE, account_id, actor, owner_of
@@ -122,7 +122,7 @@ def _amount_to_take(w: World, c: Choices, account: int) -> int:
 
 def record(w: World, c: Choices) -> None:
     market = c.pick(MARKETS)
-    move = c.integer(-120, 120) if c.chance(90) else c.integer(-1500, 1500)
+    move = c.integer(-120, 120) if c.chance(86) else c.integer(-1200, 1200)
     price = max(WAD, w.prices[market] * (100_000 + move * 10 + c.integer(-9, 9)) // 100_000)
     base = support.PRICES[market]
     if not base // 4 < price < base * 4:
@@ -134,12 +134,13 @@ def record(w: World, c: Choices) -> None:
     if newest is not None and published_at <= newest.published_at:
         return
     w.prices[market] = price
+    w.calls += 1
     w.core.oracle.record(market, price, confidence, published_at, state)
     w.model.record_price(market, price, confidence, published_at, state)
 
 
 def wait(w: World, c: Choices) -> None:
-    seconds = c.integer(1, 3) if c.chance(90) else c.pick((5, 16, 61, 700, 4_000, 90_000))
+    seconds = c.integer(1, 2) if c.chance(95) else c.pick((5, 16, 61, 700, 4_000, 90_000))
     w.evm.advance(seconds)
 
 
@@ -160,8 +161,8 @@ def place(w: World, c: Choices) -> None:
     expiry = w.now + c.integer(-1, 30) if (is_limit and c.chance(40)) or c.chance(2) else 0
     w.salt += 1
     order = Order(account, market, int(is_limit), base, acceptable, reduce_only, expiry, w.salt)
-    if w.orders and c.chance(2):
-        order = c.pick(w.orders)
+    if w.open_orders and c.chance(2):
+        order = c.pick(list(w.open_orders))
     owner = owner_of(order.account) if c.chance(98) else actor(c.pick(TRADERS))
     done = w.call(
         "place",
@@ -172,7 +173,7 @@ def place(w: World, c: Choices) -> None:
         touches=(order.account,),
     )
     if done is not None:
-        w.orders.append(order)
+        w.open_orders[order] = w.order_hash(order)
 
 
 def _size(w: World, c: Choices, account: int, market: int) -> tuple[int, bool]:
@@ -237,36 +238,35 @@ def execute_batch(w: World, c: Choices) -> None:
 
 
 def _some_order(w: World, c: Choices, status: int) -> Order | None:
-    """Mostly one in this status, the next in its queue first; now and then any."""
-    if not w.orders:
-        return None
-    if c.chance(4):
-        return c.pick(w.orders)
-    records = w.model.state.orders
-    live: list[Order] = []
-    for order in reversed(w.orders):
-        record = records.get(w.order_hash(order))
-        if record is not None and record.status == status:
+    """Mostly one in this status, the next in its queue first; now and then any that ever was."""
+    if w.spent and c.chance(4):
+        return c.pick(w.spent[-50:])
+    records, live = w.model.state.orders, []
+    for order, key in list(w.open_orders.items()):
+        found = records[key].status
+        if found == SPENT:
+            del w.open_orders[order]
+            w.spent.append(order)
+        elif found == status:
             live.append(order)
-        if len(w.orders) > 400 and len(live) >= 12:
-            break
     if not live:
         return None
-    if status == PENDING and c.chance(85):
-        return live[-1]
-    return c.pick(live)
+    return live[0] if status == PENDING and c.chance(85) else c.pick(live)
 
 
 # --- liquidation ---
 
 
 def _unhealthy(w: World, c: Choices) -> int:
-    """Mostly an account that can be liquidated."""
+    """Mostly an account that can be liquidated; 0 where there is none and it is not worth a call."""
+    holders = [account for account in w.accounts if w.model.markets_bitmap(account)]
+    if not holders or c.chance(3):
+        return c.pick(w.accounts)
     if c.chance(90):
-        sick = [account for account in w.accounts if w.model.is_liquidatable(account, w.now)]
-        if sick:
-            return c.pick(sick)
-    return c.pick(w.accounts)
+        sick = [account for account in holders if w.model.is_liquidatable(account, w.now)]
+        if sick or c.chance(60):
+            return c.pick(sick) if sick else 0
+    return c.pick(holders)
 
 
 def _held_market(w: World, c: Choices, account: int) -> int:
@@ -277,6 +277,8 @@ def _held_market(w: World, c: Choices, account: int) -> int:
 
 def liquidate(w: World, c: Choices) -> None:
     account, keeper = _unhealthy(w, c), c.pick(TRADERS)
+    if not account:
+        return
     market = _held_market(w, c, account)
     w.call(
         "liquidate",
@@ -292,6 +294,8 @@ def liquidate(w: World, c: Choices) -> None:
 
 def take_over(w: World, c: Choices) -> None:
     account = _unhealthy(w, c)
+    if not account:
+        return
     market = _held_market(w, c, account)
     held = w.model.position(account, market, w.now)[0]
     base = held * c.pick((2_500, 5_000, 10_000, 10_000, 10_001)) // 10_000
@@ -315,6 +319,8 @@ def take_over(w: World, c: Choices) -> None:
 def absorb(w: World, c: Choices) -> None:
     keeper = c.pick(TRADERS)
     bankrupt = [account for account in w.accounts if w.model.is_bankrupt(account, w.now)]
+    if not bankrupt and c.chance(80):
+        return
     account = c.pick(bankrupt) if bankrupt and c.chance(95) else c.pick(w.accounts)
     w.call(
         "absorb",
@@ -456,7 +462,7 @@ def halt(w: World, c: Choices) -> None:
 
 HANDLERS: dict[str, tuple[Handler, int]] = {
     "wait": (wait, 130),
-    "record": (record, 190),
+    "record": (record, 260),
     "place": (place, 170),
     "execute": (execute, 190),
     "execute_batch": (execute_batch, 40),
@@ -464,7 +470,7 @@ HANDLERS: dict[str, tuple[Handler, int]] = {
     "deposit": (deposit, 30),
     "withdraw": (withdraw, 30),
     "transfer": (transfer, 20),
-    "liquidate": (liquidate, 60),
+    "liquidate": (liquidate, 50),
     "take_over": (take_over, 40),
     "absorb": (absorb, 25),
     "sweep": (sweep, 6),

@@ -104,9 +104,11 @@ class World:
             account_id(core.pool, 0, 1),
             account_id(core.fund, 0, 1),
         ]
-        self.orders: list[Order] = []
+        self.open_orders: dict[Order, Hashable] = {}
+        self.spent: list[Order] = []
         self.requests: dict[str, list[int]] = {"pool": [], "fund": []}
         self.salt = 0
+        self.calls = 0
         self.outcomes: dict[str, int] = {}
         self.compare(self.everyone)
 
@@ -147,6 +149,7 @@ class World:
         touches: Iterable[int] = (),
     ) -> Any:
         """Make a call on both and compare. Returns what the model returned, or None where both refused."""
+        self.calls += 1
         refusal: Refusal | None = None
         result: Any = None
         try:
