@@ -1,0 +1,1 @@
+"""Deployment: parameters → plan → apply → verify. Resumable, and a second run changes nothing."""
