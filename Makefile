@@ -40,5 +40,5 @@ devnet: build
 	@$(RUN) -m plimsoll.devnet
 
 clean:
-	rm -rf .build .venv node_modules reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .build .cache .venv node_modules reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
