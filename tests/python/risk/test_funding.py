@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,10 +18,10 @@ from plimsoll.risk.config import MarketParams
 from plimsoll.risk.funding import flow, rate_after, utilisation_rate
 
 DATA = os.environ.get("PLIMSOLL_DATA", "")
-FREE_OF_FEES = {"rate_at_kink_bps": 0, "rate_at_full_bps": 0}
+FREE_OF_FEES = MarketParams(rate_at_kink_bps=0, rate_at_full_bps=0)
 
 
-def vectors(kind: str) -> list[dict]:
+def vectors(kind: str) -> list[Any]:
     """Cases of one kind; a single skipped one where the data folder is absent."""
     path = Path(DATA) / "vectors.json"
     if not DATA or not path.is_file():
@@ -33,9 +35,8 @@ def test_flow__vector__rate_and_cost_match(vector):
     scale, skew = to_wad(given_["skew_scale"]), to_wad(given_["skew_before"])
     size, price = to_wad(given_["trader_size"]), to_wad(given_["price"])
     tolerance = to_wad(vector["tolerance"])
-    params = MarketParams(
-        max_funding_velocity=to_wad(given_["max_funding_velocity_per_day"]), max_funding_rate=10 * WAD, **FREE_OF_FEES
-    )
+    velocity = to_wad(given_["max_funding_velocity_per_day"])
+    params = replace(FREE_OF_FEES, max_funding_velocity=velocity, max_funding_rate=10 * WAD)
     seconds = int(Fraction(given_["days_elapsed"]) * SECONDS_PER_DAY)
     open_interest = (size, size - skew)
     moved = flow(
@@ -46,8 +47,8 @@ def test_flow__vector__rate_and_cost_match(vector):
     assert abs(cost - to_wad(expected["accrued_funding_cost_of_long"])) <= tolerance
     after = skew + to_wad(given_["order_size_at_end"])
     assert after == to_wad(expected["skew_after"])
-    velocity = rate_after(params, scale, after, 0, SECONDS_PER_DAY)[0]
-    assert abs(velocity - to_wad(expected["velocity_after_per_day2"])) <= tolerance
+    velocity_after = rate_after(params, scale, after, 0, SECONDS_PER_DAY)[0]
+    assert abs(velocity_after - to_wad(expected["velocity_after_per_day2"])) <= tolerance
 
 
 @given(
