@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from plimsoll.chain.abi import AbiError, Event, Function, Json, Registry, address_of, parameters_codec
+from eth_utils import keccak
+
+from plimsoll.chain.abi import AbiError, Event, Function, Json, Registry, address_of, checksum, parameters_codec
 from plimsoll.chain.build import Artifact, BuildError, load_artifacts
 from plimsoll.chain.transactions import BlockId, Call, Chain, Log, Receipt, Reverted, Signer, plain
 from plimsoll.core.errors import UserError
@@ -103,6 +105,11 @@ class Interface:
     def selector(self, name: str) -> bytes:
         return self.function(name).selector
 
+    @property
+    def constructor_names(self) -> list[str]:
+        """Of the constructor's arguments."""
+        return [entry["name"] for entry in self._constructor]
+
     def encode_constructor(self, args: Sequence[Any]) -> bytes:
         """Encoded constructor arguments, to be put behind the creation code. Raises AbiError."""
         if len(args) != len(self._constructor):
@@ -116,6 +123,14 @@ class Interface:
         """None where the event isn't declared here."""
         event = self._by_topic.get((log.topics[0], len(log.topics))) if log.topics else None
         return None if event is None else occurrence(event, log)
+
+
+def created_address(sender: Any, nonce: int) -> str:
+    """Where `sender` creates a contract with that nonce: keccak(rlp([sender, nonce]))."""
+    number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
+    item = number if nonce and nonce < 0x80 else bytes([0x80 + len(number)]) + number
+    payload = b"\x94" + bytes.fromhex(address_of(sender)[2:]) + item
+    return checksum(keccak(bytes([0xC0 + len(payload)]) + payload)[12:])
 
 
 @cache
@@ -220,6 +235,7 @@ __all__ = [
     "Reverted",
     "artifact",
     "artifacts",
+    "created_address",
     "decode_logs",
     "interface",
     "known",
