@@ -102,17 +102,16 @@ library PositionMath {
     {
         uint256 k = isLong ? s.longK : s.shortK;
         uint256 cut = (isLong ? s.openLong : s.openShort) * fraction / WadMath.WAD;
-        int256 step = int256(fraction * price / WadMath.WAD) * int256(k);
         uint256 kAfter = k * (WadMath.WAD - fraction) / WadMath.WAD;
         ended = kAfter < K_MIN;
         if (isLong) {
-            s.longG -= WadMath.floorDiv(step, WadMath.IWAD);
+            s.longG -= int256(k * (fraction * price / WadMath.WAD) / WadMath.WAD);
             s.openLong -= cut;
             s.poolQuote -= WadMath.worthUp(int256(cut), price);
             (epoch, end) = (s.longEpoch, EpochEnd(int128(s.longG), uint96(kAfter)));
             (s.longK, s.longEpoch) = ended ? (RAY, epoch + 1) : (kAfter, epoch);
         } else {
-            s.shortG -= WadMath.ceilDiv(step, WadMath.IWAD);
+            s.shortG -= int256(WadMath.divUp(k * WadMath.divUp(fraction * price, WadMath.WAD), WadMath.WAD));
             s.openShort -= cut;
             s.poolQuote += WadMath.worthDown(int256(cut), price);
             (epoch, end) = (s.shortEpoch, EpochEnd(int128(s.shortG), uint96(kAfter)));

@@ -19,13 +19,14 @@ DEPOSIT, REDEEM = 0, 1
 
 
 class Request(NamedTuple):
-    """A pending entry (amount in token units) or exit (amount in shares)."""
+    """A pending entry (amount in token units) or exit (amount in shares); executed from maturity to deadline."""
 
     kind: int
     amount: int
     controller: int
     owner: int
-    requested_at: int
+    maturity: int
+    deadline: int
 
 
 class Executed(NamedTuple):
@@ -68,49 +69,44 @@ class RequestVault(Recorded):
 
     def request_deposit(self, now: int, sender: int, assets: int, controller: int, owner: int) -> int:
         """Cash of the owner's cross account 0 goes into escrow. Returns the request's id."""
-        if sender != owner:
-            raise Refusal("RequestVault_NotOwner", owner, sender)
-        if not assets:
-            raise Refusal("RequestVault_ZeroAmount")
+        self._require_may_ask(sender, assets, controller, owner)
         account = ids.pack(owner)
         available = self.state.withdrawable(account, now)
         if available < assets:
             raise Refusal("RequestVault_InsufficientMargin", available, assets)
         self.state.credit(account, -assets * self.state.unit)
         self.state.credit(self.escrow, assets * self.state.unit)
-        return self._add(Request(DEPOSIT, assets, controller, owner, now))
+        return self._add(now, DEPOSIT, assets, controller, owner)
 
     def request_redeem(self, now: int, sender: int, shares: int, controller: int, owner: int) -> int:
         """Shares go into escrow at the vault and still count. Returns the request's id."""
-        if sender != owner:
-            raise Refusal("RequestVault_NotOwner", owner, sender)
-        if not shares:
-            raise Refusal("RequestVault_ZeroAmount")
+        self._require_may_ask(sender, shares, controller, owner)
         held = self.balances.get(owner, 0)
         if held < shares:
             raise Refusal("ERC20InsufficientBalance", owner, held, shares)
         self._move(owner, self.address, shares)
-        return self._add(Request(REDEEM, shares, controller, owner, now))
+        return self._add(now, REDEEM, shares, controller, owner)
 
     def execute(self, now: int, request_id: int) -> Executed:
         """Carry a matured request out, or give back what a lapsed one put in escrow."""
         request = self.requests.get(request_id)
         if request is None:
             raise Refusal("RequestVault_Unknown", request_id)
-        params = self.params
-        delay = params.deposit_delay if request.kind == DEPOSIT else params.redeem_cooldown
-        maturity = request.requested_at + delay
         state = self.state
         state.journal.drop(self.requests, request_id)
-        if now > maturity + params.execution_window:
+        if now > request.deadline:
             if request.kind == DEPOSIT:
                 self._release(ids.pack(request.owner), request.amount)
             else:
                 self._move(self.address, request.owner, request.amount)
             return Executed(True, request.amount)
-        self._require_mature(now, maturity)
+        if now < request.maturity:
+            raise Refusal("RequestVault_NotMature", request.maturity)
+        self._prepare(now, request.maturity)
         if request.kind == DEPOSIT:
             shares = self.to_shares(request.amount, now)
+            if not shares:
+                raise Refusal("RequestVault_ZeroAmount")
             state.credit(self.escrow, -request.amount * state.unit)
             self._enter(request.amount * state.unit)
             self._mint(request.controller, shares)
@@ -124,8 +120,8 @@ class RequestVault(Recorded):
 
     # ---------------------------------------------------------------------------------------- what the vaults differ in
 
-    def _require_mature(self, now: int, maturity: int) -> None:
-        raise NotImplementedError
+    def _prepare(self, now: int, maturity: int) -> None:
+        """Refuse a share price that may not be used for a request of that maturity; bring the ledger up to date."""
 
     def _enter(self, value: int) -> None:
         raise NotImplementedError
@@ -138,7 +134,18 @@ class RequestVault(Recorded):
 
     # ------------------------------------------------------------------------------------------------------- the parts
 
-    def _add(self, request: Request) -> int:
+    def _require_may_ask(self, sender: int, amount: int, controller: int, owner: int) -> None:
+        if sender != owner:
+            raise Refusal("RequestVault_NotOwner", owner, sender)
+        if not amount:
+            raise Refusal("RequestVault_ZeroAmount")
+        if not controller or self.state.is_protocol_account(ids.pack(controller)):
+            raise Refusal("RequestVault_InvalidController", controller)
+
+    def _add(self, now: int, kind: int, amount: int, controller: int, owner: int) -> int:
+        params = self.params
+        maturity = now + (params.deposit_delay if kind == DEPOSIT else params.redeem_cooldown)
+        request = Request(kind, amount, controller, owner, maturity, maturity + params.execution_window)
         request_id = self.next_id
         self.state.journal.save(self)
         self.next_id += 1
@@ -187,19 +194,23 @@ class LiquidityPool(RequestVault):
     def total_assets(self, now: int) -> int:
         return sum(max(0, self.market_equity(m, now)) for m in self.state.markets.values()) // self.state.unit
 
-    def _require_mature(self, now: int, maturity: int) -> None:
+    def _prepare(self, now: int, maturity: int) -> None:
         for market in self.state.markets.values():
             newest = market.newest
-            if newest is None:
-                raise Refusal("RequestVault_PriceUnusable", market.id, 0, 0)
-            if newest.published_at < maturity or not market.is_fresh(now) or newest.state != OPEN:
-                raise Refusal("RequestVault_PriceUnusable", market.id, newest.published_at, newest.state)
-        for market in self.state.markets.values():
+            if market.skew:
+                assert newest is not None, "skew in a market without a price"
+                if newest.published_at < maturity or not market.is_fresh(now) or newest.state != OPEN:
+                    raise Refusal("RequestVault_PriceUnusable", market.id, newest.published_at, newest.state)
             self.state.accrue(market, now)
 
     def _enter(self, value: int) -> None:
         weights = [(m, self.params.weights_bps.get(m.id, 0)) for m in self.state.markets.values()]
-        self._split(value, [(m, w) for m, w in weights if w], 10_000)
+        weighted = [(m, w) for m, w in weights if w]
+        for market, _ in weighted:
+            equity = self.market_equity(market, market.last)
+            if equity < 0:
+                raise Refusal("LiquidityPool_Insolvent", market.id, equity)
+        self._split(value, weighted, 10_000)
 
     def _leave(self, value: int) -> None:
         equities = [(m, self.market_equity(m, m.last)) for m in self.state.markets.values()]
@@ -236,9 +247,11 @@ class InsuranceFund(RequestVault):
     def total_assets(self, now: int) -> int:
         return max(0, self.state.cash_of(self.state.fund_account)) // self.state.unit
 
-    def _require_mature(self, now: int, maturity: int) -> None:
-        if now < maturity:
-            raise Refusal("RequestVault_NotMature", maturity)
+    def _prepare(self, now: int, maturity: int) -> None:
+        """Fees that wait in the markets belong to those who are in now."""
+        for market in self.state.markets.values():
+            if market.unswept_insurance:
+                self.state.sweep(market)
 
     def _enter(self, value: int) -> None:
         self.state.credit(self.state.fund_account, value)

@@ -221,17 +221,7 @@ class Protocol:
 
     def sweep(self, market_id: int) -> tuple[int, int]:
         """Fees not swept go to fund and treasury. Returns both."""
-
-        def run() -> tuple[int, int]:
-            state, market = self.state, self.state.markets[market_id]
-            state.journal.save(market)
-            insurance, treasury = market.unswept_insurance, market.unswept_treasury
-            market.unswept_insurance = market.unswept_treasury = 0
-            state.credit(state.fund_account, insurance)
-            state.credit(state.treasury_account, treasury)
-            return insurance, treasury
-
-        return self._atomic(run)
+        return self._atomic(self.state.sweep, self.state.markets[market_id])
 
     # -------------------------------------------------------------------------------------------------- share vaults
 

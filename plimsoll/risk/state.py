@@ -106,6 +106,15 @@ class State:
             self.journal.save(self.totals)
             self.totals.cash += amount
 
+    def sweep(self, market: Market) -> tuple[int, int]:
+        """The market's unswept fees go to fund and treasury. Returns both."""
+        self.journal.save(market)
+        insurance, treasury = market.unswept_insurance, market.unswept_treasury
+        market.unswept_insurance = market.unswept_treasury = 0
+        self.credit(self.fund_account, insurance)
+        self.credit(self.treasury_account, treasury)
+        return insurance, treasury
+
     def is_protocol_account(self, account: int) -> bool:
         return account >> 96 in (self.pool, self.fund, self.treasury)
 

@@ -63,7 +63,7 @@ class World:
 
     def __init__(self, decimals: int = 6) -> None:
         self.evm = Evm(timestamp=START)
-        self.core: Core = deploy_core(self.evm, decimals=decimals, market_contract="PerpMarket", pool_dollars=0)
+        self.core: Core = deploy_core(self.evm, decimals=decimals, market_contract="PerpMarketHarness", pool_dollars=0)
         core = self.core
         config = support.ORDER_CONFIG
         order_params = OrderParams(
@@ -113,7 +113,7 @@ class World:
         self.compare(self.everyone)
 
     def _request_params(self, vault: Contract) -> RequestParams:
-        delays = vault.delays() if hasattr(vault,"delays") else ()
+        delays = vault.delays()
         return RequestParams(*delays, weights_bps=dict(zip(MARKETS, support.WEIGHTS[2], strict=True)))
 
     def _seed_capital(self) -> None:
@@ -263,7 +263,7 @@ class World:
             held = model.state.markets[market]
             assert (next_, head) == (held.queue_next, held.queue_head)
             self._compare_counters(market)
-        for name in ("pool", "fund") if hasattr(core.pool,"delays") else ():
+        for name in ("pool", "fund"):
             vault, twin = getattr(core, name), getattr(model, name)
             assert vault.totalSupply() == twin.supply
             assert vault.totalAssets() == twin.total_assets(now)
