@@ -1,0 +1,269 @@
+"""Boot a whole devnet: anvil, token and price sources, the protocol by the deployment's own code, money, first prices.
+
+```python
+with boot_devnet() as devnet:
+    devnet.record({"ETH/USD": 2_600 * WAD})
+    vault = devnet.contract("MarginVault")
+    vault.transact(devnet.signers["alice"], "deposit", account, amount)
+```
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from plimsoll.chain.contracts import Deployed
+from plimsoll.chain.transactions import Chain, Receipt, Signer
+from plimsoll.core import ids
+from plimsoll.core.errors import UserError
+from plimsoll.core.units import WAD
+from plimsoll.deploy import parameters as deployment
+from plimsoll.deploy.apply import apply
+from plimsoll.deploy.manifest import Manifest, manifest_path
+from plimsoll.deploy.parameters import Market, Parameters
+from plimsoll.devnet.accounts import dev_accounts, publisher_keys
+from plimsoll.devnet.anvil import Anvil, AnvilSettings
+from plimsoll.devnet.environment import Environment, deploy_environment, mint_call
+from plimsoll.sdk.oracle import Publisher
+
+PARAMETERS = "devnet"
+PRICES: Mapping[str, int] = {"ETH/USD": 2_500 * WAD, "BTC/USD": 60_000 * WAD}
+"""WAD dollars, at first."""
+TRADER_DOLLARS = 1_000_000
+POOL_DOLLARS = 20_000_000
+FUND_DOLLARS = 1_000_000
+
+LEAD_SECONDS = 1_800
+"""Booting mines some hundred blocks of a second each; they lie before the moment at which the devnet starts."""
+FUNDED = ("provider", "keeper", "alice", "bob", "carol")
+
+Report = Callable[[str], None]
+Deploy = Callable[[Parameters, Chain, Path, Report], Manifest]
+
+
+@dataclass
+class Devnet:
+    """A running devnet. `signers` by the names of `plimsoll.devnet.accounts`; `prices` are the last recorded, WAD."""
+
+    node: Anvil
+    chain: Chain
+    parameters: Parameters
+    manifest: Manifest
+    manifest_path: Path
+    environment: Environment
+    signers: dict[str, Signer]
+    publisher_keys: tuple[str, ...]
+    block_time: int | None = None
+    """Seconds between blocks; None where each transaction is mined at once."""
+    prices: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Of the protocol's contracts, by contract name."""
+        return self.manifest.addresses
+
+    @property
+    def token(self) -> Deployed:
+        return self.environment.token
+
+    @property
+    def now(self) -> int:
+        """The newest block's time, Unix seconds."""
+        return self.chain.block().timestamp
+
+    def contract(self, name: str) -> Deployed:
+        """A contract of the protocol. Raises UserError where there is none of that name."""
+        return self.manifest.contract(name, self.chain)
+
+    def market(self, name: str) -> Market:
+        """Raises UserError where there is none of that name."""
+        return self.parameters.market(name)
+
+    def publisher(self, market: str) -> Publisher:
+        """Signs prices of a market for all its pull sources."""
+        self.market(market)
+        return Publisher.from_keys(self.publisher_keys, market)
+
+    def price_data(self, prices: Mapping[str, int], published_at: int) -> list[bytes]:
+        """Signed updates of markets, as the contracts take them: WAD dollars and Unix seconds."""
+        return [self.publisher(name).item(self.market(name).id, price, published_at) for name, price in prices.items()]
+
+    def record(
+        self, prices: Mapping[str, int] | None = None, *, published_at: int | None = None, signer: str = "keeper"
+    ) -> Receipt:
+        """Record prices of markets, the last ones where none are given. The push feeds follow.
+
+        Published now unless told otherwise; where nothing is mined by itself, a block is mined first: time passes.
+        """
+        prices = dict(prices or self.prices)
+        if published_at is None and self.block_time is None:
+            self.chain.rpc.call("evm_mine")
+        at = self.now if published_at is None else published_at
+        self.push(prices, at)
+        oracle = self.contract("OracleAggregator")
+        call = oracle.prepare("update", self.price_data(prices, at), gas=1_000_000 * len(prices))
+        [receipt] = self.signers[signer].send_many([call], check=True)
+        self.prices.update(prices)
+        return receipt
+
+    def push(self, prices: Mapping[str, int], updated_at: int) -> None:
+        """Set the push feeds of markets that have one."""
+        calls = [
+            self.environment.push_call(name, price, updated_at)
+            for name, price in prices.items()
+            if name in self.environment.feeds
+        ]
+        self.signers["faucet"].send_many(calls, check=True)
+
+    def mint(self, to: str, dollars: int) -> None:
+        """Give an address whole dollars of the token."""
+        self.signers["faucet"].send_many([mint_call(self.environment, to, dollars)], check=True)
+
+    def amount(self, dollars: int) -> int:
+        """Token units of whole dollars."""
+        unit: int = 10 ** self.token.call("decimals")
+        return dollars * unit
+
+    def deposit(self, name: str, dollars: int, account: int | None = None) -> int:
+        """Deposit whole dollars of a named account's tokens; returns the margin account, by default its cross #0."""
+        signer = self.signers[name]
+        account = ids.pack(signer.address) if account is None else account
+        vault, amount = self.contract("MarginVault"), self.amount(dollars)
+        signer.send_many(
+            [
+                self.token.prepare("approve", vault, amount, gas=100_000),
+                vault.prepare("deposit", account, amount, gas=300_000),
+            ],
+            check=True,
+        )
+        return account
+
+    def advance(self, seconds: int) -> int:
+        """Let time pass and mine a block; returns its time. The clock of the chain stays ahead by that much."""
+        self.chain.rpc.call("evm_increaseTime", seconds)
+        self.chain.rpc.call("evm_mine")
+        return self.now
+
+    def snapshot(self) -> str:
+        """For `restore`."""
+        return str(self.chain.rpc.call("evm_snapshot"))
+
+    def restore(self, snapshot: str) -> None:
+        """Back to a snapshot, which is used up by it."""
+        self.chain.rpc.call("evm_revert", snapshot)
+        for signer in self.signers.values():
+            signer.forget_nonce()
+
+
+@contextmanager
+def boot_devnet(
+    *,
+    port: int | None = None,
+    block_time: int | None = None,
+    timestamp: int | None = None,
+    parameters: Parameters | str = PARAMETERS,
+    prices: Mapping[str, int] = PRICES,
+    trader_dollars: int = TRADER_DOLLARS,
+    pool_dollars: int = POOL_DOLLARS,
+    fund_dollars: int = FUND_DOLLARS,
+    folder: Path | None = None,
+    deploy: Deploy | None = None,
+    extra: Sequence[str] = (),
+    report: Report = lambda line: None,
+) -> Iterator[Devnet]:
+    """A devnet that is stopped at the end of the context.
+
+    Args:
+        port: of anvil, a free one by default.
+        block_time: seconds between blocks, mined whether there are transactions or not; None mines each at once.
+        timestamp: Unix seconds at which the chain's clock starts once all is there; now by default.
+        prices: WAD dollars by market name, recorded last; empty for none.
+        trader_dollars: what each of provider, keeper, alice, bob and carol gets, in whole dollars of the token.
+        pool_dollars, fund_dollars: what the provider brings into pool and insurance fund, by real requests.
+        folder: where the manifest is written; a temporary one by default.
+        deploy: how to deploy; by default `plimsoll.deploy.apply` in this process.
+        extra: further arguments of anvil.
+        report: takes a line for each step.
+
+    Raises:
+        UserError: the port is taken, no anvil, the parameters don't fit.
+    """
+    loaded = deployment.load(parameters) if isinstance(parameters, str) else parameters
+    start = int(time.time()) if timestamp is None else timestamp
+    settings = AnvilSettings(
+        port=port, chain_id=loaded.chain_id, timestamp=start - LEAD_SECONDS, gas_limit=60_000_000, extra=tuple(extra)
+    )
+    with tempfile.TemporaryDirectory(prefix="plimsoll-") as temporary, Anvil(settings) as node:
+        report(f"node     {node.url}  chain {loaded.chain_id}")
+        chain = Chain(node.url, poll_seconds=0.02)
+        path = manifest_path(loaded.network, folder or Path(temporary))
+        environment = deploy_environment(chain, loaded, report=report)
+        manifest = (deploy or deploy_in_process)(loaded, chain, path, report)
+        devnet = Devnet(
+            node=node,
+            chain=chain,
+            parameters=loaded,
+            manifest=manifest,
+            manifest_path=path,
+            environment=environment,
+            signers={name: Signer(chain, one.key, name=name) for name, one in dev_accounts().items()},
+            publisher_keys=publisher_keys(),
+        )
+        _give_money(devnet, trader_dollars, pool_dollars, fund_dollars)
+        _start_clock(devnet, start if timestamp is not None else None)
+        if prices:
+            devnet.record(prices)
+        if block_time is not None:
+            _mine_every(chain, block_time)
+            devnet.block_time = block_time
+        report("ready")
+        try:
+            yield devnet
+        finally:
+            chain.close()
+
+
+def deploy_in_process(parameters: Parameters, chain: Chain, path: Path, report: Report) -> Manifest:
+    """As `ape run deploy` does it."""
+    signer = Signer(chain, dev_accounts()["deployer"].key, name="deployer")
+    return apply(parameters, chain, signer, path, report=report).manifest
+
+
+def _give_money(devnet: Devnet, trader_dollars: int, pool_dollars: int, fund_dollars: int) -> None:
+    amounts = dict.fromkeys(FUNDED, trader_dollars)
+    amounts["provider"] += pool_dollars + fund_dollars
+    mints = [mint_call(devnet.environment, devnet.signers[name].address, dollars) for name, dollars in amounts.items()]
+    devnet.signers["faucet"].send_many(mints, check=True)
+    asked = [("LiquidityPool", pool_dollars), ("InsuranceFund", fund_dollars)]
+    asked = [(name, dollars) for name, dollars in asked if dollars]
+    if not asked:
+        return
+    provider = devnet.signers["provider"]
+    devnet.deposit("provider", sum(dollars for _, dollars in asked))
+    requests = [
+        devnet.contract(name).prepare("requestDeposit", devnet.amount(dollars), provider, provider, gas=500_000)
+        for name, dollars in asked
+    ]
+    provider.send_many(requests, check=True)
+    devnet.advance(max(devnet.parameters.pool.deposit_delay, devnet.parameters.fund.deposit_delay))
+    entries = [devnet.contract(name).prepare("executeRequest", 1, gas=1_500_000) for name, _ in asked]
+    devnet.signers["keeper"].send_many(entries, check=True)
+
+
+def _start_clock(devnet: Devnet, timestamp: int | None) -> None:
+    """From the time that booting took up, to the moment at which the devnet starts."""
+    at = int(time.time()) if timestamp is None else timestamp
+    if devnet.now >= at:
+        raise UserError(f"booting took more than {LEAD_SECONDS} blocks; the chain's clock is ahead")
+    devnet.chain.rpc.call("evm_setTime", at)
+    devnet.chain.rpc.call("evm_mine")
+
+
+def _mine_every(chain: Chain, seconds: int) -> None:
+    chain.rpc.call("evm_setAutomine", False)
+    chain.rpc.call("evm_setIntervalMining", seconds)
