@@ -1,0 +1,168 @@
+"""What each flow costs on a chain: gas of whole transactions of accounts that were used before, and bytes of call data.
+
+Prices are recorded before the transaction, except where the flow says otherwise; oracle flows use API3's real server
+with three signers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from plimsoll.devnet.anvil import Anvil, AnvilSettings
+from plimsoll.sdk.oracle import Publisher
+from tests.support.anvil_evm import AnvilEvm
+from tests.support.core import BTC, ETH, KEEPER, MAX_PRICE, PRICES, WAD, Core, account_id, actor, deploy_core, owner_of
+from tests.support.evm import Contract, Receipt
+from tests.support.oracle import CONFIG, SIGNER_KEYS, deploy_aggregator, deploy_api3, pull
+
+START = 1_900_000_000
+CEILINGS = {
+    "deposit": 65_000,
+    "withdraw": 100_000,
+    "place_market": 80_000,
+    "execute_open": 175_000,
+    "execute_increase": 150_000,
+    "execute_close": 140_000,
+    "cancel": 33_000,
+    "liquidate": 160_000,
+    "take_over": 180_000,
+    "absorb": 180_000,
+}
+UPDATE_CEILING = 120_000
+"""What recording three signed beacons may add to execute_open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One flow: gas used by the whole transaction, and its call data."""
+
+    gas: int
+    calldata_bytes: int
+
+
+class Lab:
+    """A core with a real oracle on an anvil, and what every flow needs."""
+
+    def __init__(self, evm: AnvilEvm) -> None:
+        self.evm = evm
+        self.publishers = {market: Publisher.from_keys(SIGNER_KEYS[:3], f"market {market}") for market in (ETH, BTC)}
+        self.aggregator = deploy_aggregator(evm)
+        adapter = evm.deploy("Api3Adapter", deploy_api3(evm))
+        for market, publisher in self.publishers.items():
+            sources = [pull(adapter, feed) for feed in publisher.feed_ids]
+            self.aggregator.setMarket(market, CONFIG, sources, sender=actor("deployer"))
+        self.core: Core = deploy_core(evm, oracle=self.aggregator, fund_dollars=100_000)
+        self.prices = dict(PRICES)
+        for _ in range(70):  # the ring of records is full from here on
+            self.tick()
+
+    def items(self, *markets: int) -> list[bytes]:
+        now = self.evm.timestamp
+        return [self.publishers[market].item(market, self.prices[market], now) for market in markets]
+
+    def tick(self, seconds: int = 1) -> Receipt:
+        self.evm.advance(seconds)
+        receipt: Receipt = self.aggregator.update(self.items(ETH, BTC), sender=KEEPER)
+        return receipt
+
+    def measure(self, send: Callable[[], Receipt]) -> Measured:
+        receipt = send()
+        return Measured(receipt.gas_used, self.evm.calldata_bytes)
+
+
+def measure_all() -> dict[str, Measured]:
+    """Every flow by name, in the order of the snapshot."""
+    with Anvil(AnvilSettings(timestamp=START - 100)) as anvil:
+        return _measure(Lab(AnvilEvm(anvil.rpc, START)))
+
+
+def _measure(lab: Lab) -> dict[str, Measured]:
+    core, flows = lab.core, {}
+    book: Contract = core.order_book
+    trader = core.trader("trader", 100_000)
+    core.trader("keeper", 50_000)
+    owner = owner_of(trader)
+    core.track(account_id(KEEPER))
+    core.fund_account(account_id(KEEPER), 1_000)
+
+    core.token.mint(owner, core.amount(10_000))
+    core.token.approve(core.vault, 2**256 - 1, sender=owner)
+    flows["deposit"] = lab.measure(lambda: core.vault.deposit(trader, core.amount(1_000), sender=owner))
+
+    def market_order(base: int, account: int = trader, **options: Any) -> dict[str, Any]:
+        return core.order(account, ETH, base, **options)
+
+    def place(order: dict[str, Any]) -> Measured:
+        return lab.measure(lambda: core.place(order))
+
+    def settle(order: dict[str, Any], data: list[bytes] | None = None) -> Measured:
+        lab.evm.advance(2)
+        if data is None:
+            lab.aggregator.update(lab.items(ETH, BTC), sender=KEEPER)
+            data = []
+        return lab.measure(lambda: book.execute(order, data, sender=KEEPER))
+
+    warm = core.trader("warm", 50_000)  # the market, the queue and the keeper have been used before anything is measured
+    for base in (5 * WAD, -2 * WAD):
+        order = market_order(base, warm)
+        core.place(order)
+        settle(order)
+
+    order = market_order(10 * WAD, acceptable=4_000 * WAD)
+    flows["place_market"] = place(order)
+    flows["execute_open"] = settle(order)
+    order = market_order(5 * WAD, acceptable=4_000 * WAD)
+    place(order)
+    flows["execute_increase"] = settle(order)
+
+    lab.tick()
+    flows["withdraw"] = lab.measure(lambda: core.vault.withdraw(trader, core.amount(100), owner, sender=owner))
+
+    limit = market_order(WAD, kind=1, acceptable=2_000 * WAD)
+    place(limit)
+    flows["cancel"] = lab.measure(lambda: book.cancel(limit, sender=owner))
+
+    order = market_order(-15 * WAD, acceptable=1_000 * WAD, reduce_only=True)
+    place(order)
+    flows["execute_close"] = settle(order)
+
+    flows["oracle_update"] = _single_update(lab)
+    second = core.trader("second", 100_000)
+    order = market_order(10 * WAD, second, acceptable=4_000 * WAD)
+    place(order)
+    lab.evm.advance(2)
+    data = lab.items(ETH)
+    flows["execute_open_with_update"] = lab.measure(lambda: book.execute(order, data, sender=KEEPER))
+
+    _measure_liquidations(lab, flows, market_order, place, settle)
+    return flows
+
+
+def _single_update(lab: Lab) -> Measured:
+    lab.evm.advance(1)
+    items = lab.items(ETH)
+    return lab.measure(lambda: lab.aggregator.update(items, sender=KEEPER))
+
+
+def _measure_liquidations(lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any) -> None:
+    core, book = lab.core, lab.core.order_book
+    victims = [core.trader(f"victim {number}", 3_000, isolated_market=ETH) for number in range(3)]
+    taker = core.trader("taker", 200_000)
+    for account, base in (*((victim, 15 * WAD) for victim in victims), (taker, 3 * WAD)):
+        order = market_order(base, account)
+        place(order)
+        settle(order)
+    lab.prices[ETH] = PRICES[ETH] * 955 // 1_000
+    for _ in range(3):
+        lab.tick(20)
+    flows["liquidate"] = lab.measure(lambda: core.liquidator.liquidate(victims[0], ETH, [], sender=KEEPER))
+    flows["take_over"] = lab.measure(
+        lambda: core.liquidator.takeOver(victims[1], ETH, 5 * WAD, taker, b"", [], sender=owner_of(taker))
+    )
+    lab.prices[ETH] = PRICES[ETH] * 88 // 100
+    for _ in range(3):
+        lab.tick(20)
+    flows["absorb"] = lab.measure(lambda: core.liquidator.absorb(victims[2], [], sender=KEEPER))
+    assert book.address and MAX_PRICE
