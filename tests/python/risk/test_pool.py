@@ -55,26 +55,47 @@ def test_requestDeposit__cash__waits_in_escrow():
     protocol.check_sums(NOW)
 
 
-def test_executeRequest__needs_newer_fresh_open_prices_of_all_markets():
-    protocol = deployed(PARAMS, PARAMS)
+def test_executeRequest__needs_newer_fresh_open_prices_where_the_pool_has_a_position():
+    protocol = deployed(*[replace(PARAMS, maker_bps=0, taker_bps=0)] * 2)
     request = deposit(protocol)
-    set_price(protocol, PRICE, MATURE)
-    with refused(protocol, "RequestVault_PriceUnusable", BTC, NOW, 0):
+    buy(protocol, 2 * WAD, market=BTC)
+    set_price(protocol, PRICE, MATURE - 1, market=BTC)
+    with refused(protocol, "RequestVault_NotMature", MATURE):
+        protocol.execute_request(protocol.pool, request, now=MATURE - 1)
+    with refused(protocol, "RequestVault_PriceUnusable", BTC, MATURE - 1, 0):
         protocol.execute_request(protocol.pool, request, now=MATURE)
     set_price(protocol, PRICE, MATURE, market=BTC, state=1)
     with refused(protocol, "RequestVault_PriceUnusable", BTC, MATURE, 1):
         protocol.execute_request(protocol.pool, request, now=MATURE)
     set_price(protocol, PRICE, MATURE + 1, market=BTC)
-    with refused(protocol, "RequestVault_PriceUnusable", ETH, MATURE, 0):
-        protocol.execute_request(protocol.pool, request, now=MATURE + 16)
-    done = protocol.execute_request(protocol.pool, request, now=MATURE + 15)
+    with refused(protocol, "RequestVault_PriceUnusable", BTC, MATURE + 1, 0):
+        protocol.execute_request(protocol.pool, request, now=MATURE + 17)
+    done = protocol.execute_request(protocol.pool, request, now=MATURE + 16)
     assert done.given == protocol.pool.balances[TRADER]
     assert protocol.cash_of(POOL) == (12_000_000 + 600) * WAD
     assert protocol.cash_of(BTC_POOL) == (8_000_000 + 400) * WAD
     assert protocol.cash_of(ESCROW) == 0
     with refused(protocol, "RequestVault_Unknown", request):
-        protocol.execute_request(protocol.pool, request, now=MATURE + 15)
-    protocol.check_sums(MATURE + 15)
+        protocol.execute_request(protocol.pool, request, now=MATURE + 16)
+    protocol.check_sums(MATURE + 16)
+
+
+def test_executeRequest__entry_into_an_insolvent_market__refused():
+    """The entry would fill a hole that the share price counts as nothing."""
+    protocol = deployed()
+    request = deposit(protocol)
+    debt = 20_000_001 * WAD
+    protocol.state.credit(POOL, -debt)
+    protocol.state.credit(ACCOUNT, debt)
+    with refused(protocol, "LiquidityPool_Insolvent", ETH, -WAD):
+        protocol.execute_request(protocol.pool, request, now=MATURE)
+
+
+def test_requests__for_nobody_or_the_protocol__refused():
+    protocol = deployed()
+    for controller in (0, 0xA001, 0xA002, 0xA003):
+        with refused(protocol, "RequestVault_InvalidController", controller):
+            protocol.request_deposit(protocol.pool, 1, controller, TRADER, now=NOW, sender=TRADER)
 
 
 @pytest.mark.parametrize(("late", "lapsed"), [(300, False), (301, True)])
