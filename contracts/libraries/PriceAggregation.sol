@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IOracleAggregator} from "interfaces/oracle/IOracleAggregator.sol";
-import {OracleConfig, Reading} from "../types/Oracle.sol";
+import {PackedOracleConfig, Reading} from "../types/Oracle.sol";
 
 /// @notice One price from the readings of a market's pull sources: steps 1 to 7 of section 8 of docs/specification.md.
 library PriceAggregation {
@@ -28,7 +28,7 @@ library PriceAggregation {
         uint256 stale;
     }
 
-    function aggregate(OracleConfig memory config, Terms memory terms, Reading[] memory readings)
+    function aggregate(PackedOracleConfig config, Terms memory terms, Reading[] memory readings)
         internal
         view
         returns (Result memory result)
@@ -40,41 +40,44 @@ library PriceAggregation {
 
     /// @dev Steps 1 to 4: who is there, who is plausible, and the median of those.
     function _candidates(
-        OracleConfig memory config,
+        PackedOracleConfig config,
         Terms memory terms,
         Reading[] memory readings,
         Result memory result
     ) private view returns (uint256 candidates, uint256 m) {
         uint256[] memory prices = new uint256[](readings.length);
         uint256 count;
+        uint256 timely;
         uint256 missing;
         for (uint256 i; i < readings.length; ++i) {
             Reading memory reading = readings[i];
-            if (isTimely(reading.publishedAt, terms.newerThan, terms.maxAge)) {
-                result.timely |= 1 << i;
-                if (!_isPlausible(reading, config.maxConfidenceBps)) continue;
+            uint256 publishedAt = reading.publishedAt;
+            if (isTimely(publishedAt, terms.newerThan, terms.maxAge)) {
+                timely |= 1 << i;
+                if (!_isPlausible(reading, config.maxConfidenceBps())) continue;
                 candidates |= 1 << i;
                 insert(prices, count++, reading.price);
             } else if (terms.required >> i & 1 != 0) {
-                if (reading.publishedAt == 0 || reading.publishedAt > terms.newerThan) {
+                if (publishedAt == 0 || publishedAt > terms.newerThan) {
                     if (missing == 0) missing = i + 1;
                 } else if (result.stale == 0) {
                     result.stale = i + 1;
                 }
             }
         }
+        result.timely = timely;
         // First: with nothing newer to record, it is no error that a source has become too old meanwhile.
         if (result.stale != 0) return (0, 0);
         if (missing != 0) revert IOracleAggregator.Oracle_SourceMissing(terms.marketId, missing - 1);
-        if (count < config.quorum) {
-            revert IOracleAggregator.Oracle_QuorumMissing(terms.marketId, count, config.quorum);
+        if (count < config.quorum()) {
+            revert IOracleAggregator.Oracle_QuorumMissing(terms.marketId, count, config.quorum());
         }
         m = median(prices, count);
     }
 
     /// @dev Steps 5 to 7: who agrees, and how well.
     function _keep(
-        OracleConfig memory config,
+        PackedOracleConfig config,
         uint256 marketId,
         Reading[] memory readings,
         uint256 candidates,
@@ -83,55 +86,70 @@ library PriceAggregation {
         uint256 m = result.price;
         uint256[] memory widths = new uint256[](readings.length);
         uint256 count;
+        uint256 kept;
         uint256 oldest = type(uint256).max;
         for (uint256 i; i < readings.length; ++i) {
             if (candidates >> i & 1 == 0) continue;
             Reading memory reading = readings[i];
             uint256 deviation = distance(reading.price, m);
-            if (exceeds(deviation, config.dispersionBps, m)) continue;
-            result.kept |= 1 << i;
+            if (exceeds(deviation, config.dispersionBps(), m)) continue;
+            kept |= 1 << i;
             insert(widths, count++, deviation + reading.confidence);
-            if (reading.publishedAt < oldest) oldest = reading.publishedAt;
+            uint256 publishedAt = reading.publishedAt;
+            if (publishedAt < oldest) oldest = publishedAt;
         }
-        if (count < config.quorum) revert IOracleAggregator.Oracle_Dispersed(marketId, count, config.quorum);
+        uint256 quorum = config.quorum();
+        if (count < quorum) revert IOracleAggregator.Oracle_Dispersed(marketId, count, quorum);
         // A quorum's width, not the widest: a minority can't make a price doubtful.
-        uint256 width = widths[config.quorum - 1];
-        uint256 limit = m * config.maxConfidenceBps / BPS;
+        uint256 width = widths[quorum - 1];
+        uint256 limit = m * config.maxConfidenceBps() / BPS;
         if (width > limit) revert IOracleAggregator.Oracle_TooUncertain(marketId, width, limit);
+        result.kept = kept;
         result.confidence = width;
         result.publishedAt = oldest;
     }
 
     function isTimely(uint256 publishedAt, uint256 newerThan, uint256 maxAge) internal view returns (bool) {
-        return publishedAt > newerThan && publishedAt <= block.timestamp && block.timestamp - publishedAt <= maxAge;
+        unchecked {
+            return publishedAt > newerThan && publishedAt <= block.timestamp && block.timestamp - publishedAt <= maxAge;
+        }
     }
 
-    /// @return Whether `value` is more than `bps` of `base`. Both below 2^97.
+    /// @return Whether `value` is more than `bps` of `base`. All below 2^98, so that nothing overflows.
     function exceeds(uint256 value, uint256 bps, uint256 base) internal pure returns (bool) {
-        return value * BPS > base * bps;
+        unchecked {
+            return value * BPS > base * bps;
+        }
     }
 
     function distance(uint256 a, uint256 b) internal pure returns (uint256) {
-        return a > b ? a - b : b - a;
+        unchecked {
+            return a > b ? a - b : b - a;
+        }
     }
 
     /// @notice Adds a value to the first `count` of an array, which are sorted upwards, and keeps them so.
     function insert(uint256[] memory values, uint256 count, uint256 value) internal pure {
-        uint256 place = count;
-        for (; place != 0 && values[place - 1] > value; --place) {
-            values[place] = values[place - 1];
+        unchecked {
+            for (; count != 0; --count) {
+                uint256 before = values[count - 1];
+                if (before <= value) break;
+                values[count] = before;
+            }
         }
-        values[place] = value;
+        values[count] = value;
     }
 
     /// @return Of the first `count` values, which are sorted: the middle one, or the mean of the middle two, rounded down.
     function median(uint256[] memory values, uint256 count) internal pure returns (uint256) {
         uint256 upper = values[count / 2];
-        return count % 2 == 1 ? upper : (values[count / 2 - 1] + upper) / 2;
+        return count % 2 == 1 ? upper : (values[count / 2 - 1] + upper) / 2; // of prices below 2^96
     }
 
     function _isPlausible(Reading memory reading, uint256 maxConfidenceBps) private pure returns (bool) {
-        return reading.price != 0 && reading.price < PRICE_END && reading.confidence < PRICE_END
-            && !exceeds(reading.confidence, maxConfidenceBps, reading.price);
+        uint256 price = reading.price;
+        uint256 confidence = reading.confidence;
+        return price != 0 && price < PRICE_END && confidence < PRICE_END
+            && !exceeds(confidence, maxConfidenceBps, price);
     }
 }

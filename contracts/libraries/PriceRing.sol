@@ -18,11 +18,15 @@ library PriceRing {
     error PriceRing_NotNewer(uint256 publishedAt, uint256 newestPublishedAt);
 
     /// @notice Makes a record the newest one.
-    function push(Ring storage self, uint256 price, uint256 confidence, uint256 publishedAt, GuardState state)
-        internal
-        returns (PriceRecord record)
-    {
-        PriceRecord last = self.newest;
+    /// @param last The newest one so far, which the caller has read anyway.
+    function push(
+        Ring storage self,
+        PriceRecord last,
+        uint256 price,
+        uint256 confidence,
+        uint256 publishedAt,
+        GuardState state
+    ) internal returns (PriceRecord record) {
         if (publishedAt <= last.publishedAt()) revert PriceRing_NotNewer(publishedAt, last.publishedAt());
         record = PriceRecordLib.pack(price, confidence, publishedAt, state, last.sequence() + 1);
         if (last.exists()) self.older[last.sequence() % HELD] = last;

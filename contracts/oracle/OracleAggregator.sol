@@ -3,15 +3,15 @@ pragma solidity 0.8.37;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {SSTORE2} from "solady/src/utils/SSTORE2.sol";
-import {IOracleAdapter} from "interfaces/oracle/IOracleAdapter.sol";
 import {IOracleAggregator} from "interfaces/oracle/IOracleAggregator.sol";
 import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
 import {ISequencerGuard} from "interfaces/oracle/ISequencerGuard.sol";
 import {PriceAggregation} from "../libraries/PriceAggregation.sol";
 import {PriceRing} from "../libraries/PriceRing.sol";
-import {OracleConfig, Reading, Source} from "../types/Oracle.sol";
+import {OracleConfig, PackedOracleConfig, Reading, Source} from "../types/Oracle.sol";
 import {GuardState, PriceRecord} from "../types/PriceRecord.sol";
 import {OracleBounds} from "./OracleBounds.sol";
+import {OracleSettings} from "./OracleSettings.sol";
 
 /// @title Records one price per market from several sources; documented in IOracleAggregator.
 contract OracleAggregator is IOracleAggregator, AccessManaged {
@@ -25,17 +25,21 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
 
     struct Market {
         PriceRing.Ring ring; // slot 0: newest; slots 1–64: older
-        address settings; // code that holds abi.encode(config, sources): one cold read instead of eight
+        address settings; // code that holds abi.encode(OracleSettings.Settings): one cold read instead of eight
+        bool reported; // whether missingSince is worth a read
         uint256 missingSince; // 8 × uint32, by index of the source; Unix seconds until 2106
     }
 
     /// @inheritdoc IOracleAggregator
     address public immutable sequencerGuard;
+    /// @dev A guard without a feed, which it can't get later, is always Open: not asked, for 3,000 gas an update.
+    bool private immutable GUARDED;
 
     mapping(uint256 marketId => Market) private _markets;
 
     constructor(address authority_, address sequencerGuard_) AccessManaged(authority_) {
         sequencerGuard = sequencerGuard_;
+        GUARDED = ISequencerGuard(sequencerGuard_).feed() != address(0);
     }
 
     /// @inheritdoc IOracleAggregator
@@ -45,8 +49,8 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
     {
         OracleBounds.validate(config_, sources_);
         Market storage market = _markets[marketId];
-        market.settings = SSTORE2.write(abi.encode(config_, sources_));
-        market.missingSince = 0;
+        market.settings = SSTORE2.write(abi.encode(OracleSettings.pack(config_, sources_)));
+        _setMissing(market, 0);
         emit MarketConfigured(marketId, config_, sources_);
     }
 
@@ -55,26 +59,27 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         uint256 value = msg.value;
         for (uint256 i; i < priceData.length; ++i) {
             (uint256 marketId, bytes[] memory payloads) = abi.decode(priceData[i], (uint256, bytes[]));
-            (OracleConfig memory config_, Source[] memory sources_) = _settings(marketId);
+            OracleSettings.Settings memory settings = _settings(marketId);
             Reading[] memory readings_;
-            (readings_, value) = _read(marketId, sources_, payloads, value);
-            _record(marketId, config_, sources_, readings_);
+            (readings_, value) = _read(marketId, settings, payloads, value);
+            _record(marketId, settings, readings_);
         }
         if (value != 0) revert Oracle_ValueUnused(value);
     }
 
     /// @inheritdoc IOracleAggregator
     function reportMissing(uint256 marketId, uint256 index) external {
-        (OracleConfig memory config_, Source[] memory sources_) = _settings(marketId);
-        if (index >= _pullCount(sources_)) revert Oracle_UnknownSource(marketId, index);
+        OracleSettings.Settings memory settings = _settings(marketId);
+        if (index >= settings.pullCount) revert Oracle_UnknownSource(marketId, index);
         Market storage market = _markets[marketId];
-        uint256 since = uint32(market.missingSince >> 32 * index);
+        uint256 missing = market.missingSince;
+        uint256 since = uint32(missing >> 32 * index);
         if (since != 0) revert Oracle_AlreadyReported(marketId, index, since);
-        uint256 publishedAt = _peek(sources_, index, index + 1)[0].publishedAt;
-        if (PriceAggregation.isTimely(publishedAt, market.ring.newest.publishedAt(), config_.recordWindow)) {
+        uint256 publishedAt = _peek(settings.pulls, settings.pullCount)[index].publishedAt;
+        if (PriceAggregation.isTimely(publishedAt, market.ring.newest.publishedAt(), settings.config.recordWindow())) {
             revert Oracle_SourcePresent(marketId, index, publishedAt);
         }
-        market.missingSince |= block.timestamp << 32 * index;
+        _setMissing(market, missing | block.timestamp << 32 * index);
         emit SourceReported(marketId, index, block.timestamp);
     }
 
@@ -85,16 +90,16 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         returns (uint256, uint256, uint256)
     {
         if (maxAge > MAX_FORCED_AGE) revert Oracle_MaxAgeOutOfBounds(maxAge, MAX_FORCED_AGE);
-        (OracleConfig memory config_, Source[] memory sources_) = _settings(marketId);
-        (Reading[] memory readings_, uint256 unused) = _read(marketId, sources_, payloads, msg.value);
+        OracleSettings.Settings memory settings = _settings(marketId);
+        (Reading[] memory readings_, uint256 unused) = _read(marketId, settings, payloads, msg.value);
         if (unused != 0) revert Oracle_ValueUnused(unused);
         PriceAggregation.Result memory result = PriceAggregation.aggregate(
-            config_,
+            settings.config,
             PriceAggregation.Terms({
                 marketId: marketId,
                 newerThan: notBefore == 0 ? 0 : notBefore - 1,
                 maxAge: maxAge,
-                required: _required(_markets[marketId].missingSince, config_.silentAfter)
+                required: _required(_markets[marketId].missingSince, settings.config.silentAfter())
             }),
             readings_
         );
@@ -110,15 +115,14 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         view
         returns (uint256 price_, uint256 publishedAt)
     {
-        (, Source[] memory sources_) = _settings(marketId);
-        uint256 pulls = _pullCount(sources_);
-        Reading[] memory bounds = _peek(sources_, pulls, sources_.length);
+        OracleSettings.Settings memory settings = _settings(marketId);
+        Reading[] memory bounds = _peek(settings.pushes, settings.maxAges.length);
         uint256[] memory prices = new uint256[](bounds.length);
         uint256 count;
         publishedAt = type(uint256).max;
         for (uint256 i; i < bounds.length; ++i) {
             Reading memory bound = bounds[i];
-            if (bound.publishedAt < notBefore || !_bounds(bound, sources_[pulls + i].maxAge)) continue;
+            if (bound.publishedAt < notBefore || !_bounds(bound, settings.maxAges[i])) continue;
             PriceAggregation.insert(prices, count++, bound.price);
             if (bound.publishedAt < publishedAt) publishedAt = bound.publishedAt;
         }
@@ -148,19 +152,19 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
     }
 
     /// @inheritdoc IOracleAggregator
-    function config(uint256 marketId) external view returns (OracleConfig memory config_) {
-        (config_,) = _settings(marketId);
+    function config(uint256 marketId) external view returns (OracleConfig memory) {
+        return _settings(marketId).config.unpack();
     }
 
     /// @inheritdoc IOracleAggregator
-    function sources(uint256 marketId) external view returns (Source[] memory sources_) {
-        (, sources_) = _settings(marketId);
+    function sources(uint256 marketId) external view returns (Source[] memory) {
+        return OracleSettings.sources(_settings(marketId));
     }
 
     /// @inheritdoc IOracleAggregator
-    function readings(uint256 marketId) external view returns (Reading[] memory) {
-        (, Source[] memory sources_) = _settings(marketId);
-        return _peek(sources_, 0, sources_.length);
+    function readings(uint256 marketId) external view returns (Reading[] memory pulls, Reading[] memory pushes) {
+        OracleSettings.Settings memory settings = _settings(marketId);
+        return (_peek(settings.pulls, settings.pullCount), _peek(settings.pushes, settings.maxAges.length));
     }
 
     /// @inheritdoc IOracleAggregator
@@ -170,62 +174,56 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
 
     /// @inheritdoc IOracleAggregator
     function isRequired(uint256 marketId, uint256 index) external view returns (bool) {
-        (OracleConfig memory config_, Source[] memory sources_) = _settings(marketId);
-        if (index >= _pullCount(sources_)) return false;
-        return _required(_markets[marketId].missingSince, config_.silentAfter) >> index & 1 != 0;
+        OracleSettings.Settings memory settings = _settings(marketId);
+        if (index >= settings.pullCount) return false;
+        return _required(_markets[marketId].missingSince, settings.config.silentAfter()) >> index & 1 != 0;
     }
 
-    function _settings(uint256 marketId) private view returns (OracleConfig memory, Source[] memory) {
+    function _settings(uint256 marketId) private view returns (OracleSettings.Settings memory) {
         address settings = _markets[marketId].settings;
         if (settings == address(0)) revert Oracle_UnknownMarket(marketId);
-        return abi.decode(SSTORE2.read(settings), (OracleConfig, Source[]));
+        return abi.decode(SSTORE2.read(settings), (OracleSettings.Settings));
     }
 
     /// @dev Applies the payloads and reads the pull sources, each adapter once; returns the ether that is left.
-    function _read(uint256 marketId, Source[] memory sources_, bytes[] memory payloads, uint256 value)
+    function _read(uint256 marketId, OracleSettings.Settings memory settings, bytes[] memory payloads, uint256 value)
         private
         returns (Reading[] memory all, uint256)
     {
-        uint256 pulls = _pullCount(sources_);
-        if (payloads.length == 0) return (_peek(sources_, 0, pulls), value);
-        if (payloads.length != pulls) revert Oracle_PayloadCount(marketId, payloads.length, pulls);
-        all = new Reading[](pulls);
-        for (uint256 start; start < pulls;) {
-            (IOracleAdapter adapter, bytes32[] memory feedIds) = _group(sources_, start, pulls);
-            bytes[] memory updates = new bytes[](feedIds.length);
+        if (payloads.length == 0) return (_peek(settings.pulls, settings.pullCount), value);
+        if (payloads.length != settings.pullCount) {
+            revert Oracle_PayloadCount(marketId, payloads.length, settings.pullCount);
+        }
+        if (settings.pulls.length == 1) return _readGroup(settings.pulls[0], payloads, value);
+        all = new Reading[](settings.pullCount);
+        uint256 next;
+        for (uint256 g; g < settings.pulls.length; ++g) {
+            OracleSettings.Group memory group = settings.pulls[g];
+            bytes[] memory updates = new bytes[](group.feedIds.length);
             for (uint256 i; i < updates.length; ++i) {
-                updates[i] = payloads[start + i];
+                updates[i] = payloads[next + i];
             }
-            uint256 fee = value == 0 ? 0 : adapter.fee(updates);
-            value -= fee;
-            start = _place(all, start, adapter.read{value: fee}(feedIds, updates));
+            Reading[] memory part;
+            (part, value) = _readGroup(group, updates, value);
+            next = _place(all, next, part);
         }
         return (all, value);
     }
 
-    /// @dev What the sources from `start` to before `end` hold.
-    function _peek(Source[] memory sources_, uint256 start, uint256 end) private view returns (Reading[] memory all) {
-        all = new Reading[](end - start);
-        for (uint256 next = start; next < end;) {
-            (IOracleAdapter adapter, bytes32[] memory feedIds) = _group(sources_, next, end);
-            next = start + _place(all, next - start, adapter.peek(feedIds));
-        }
+    function _readGroup(OracleSettings.Group memory group, bytes[] memory updates, uint256 value)
+        private
+        returns (Reading[] memory, uint256)
+    {
+        uint256 fee = value == 0 ? 0 : group.adapter.fee(updates);
+        return (group.adapter.read{value: fee}(group.feedIds, updates), value - fee);
     }
 
-    /// @dev The sources from `start` on that share its adapter.
-    function _group(Source[] memory sources_, uint256 start, uint256 end)
-        private
-        pure
-        returns (IOracleAdapter, bytes32[] memory feedIds)
-    {
-        address adapter = sources_[start].adapter;
-        uint256 next = start + 1;
-        while (next < end && sources_[next].adapter == adapter) ++next;
-        feedIds = new bytes32[](next - start);
-        for (uint256 i; i < feedIds.length; ++i) {
-            feedIds[i] = sources_[start + i].feedId;
+    function _peek(OracleSettings.Group[] memory groups, uint256 count) private view returns (Reading[] memory all) {
+        all = new Reading[](count);
+        uint256 next;
+        for (uint256 g; g < groups.length; ++g) {
+            next = _place(all, next, groups[g].adapter.peek(groups[g].feedIds));
         }
-        return (IOracleAdapter(adapter), feedIds);
     }
 
     function _place(Reading[] memory all, uint256 start, Reading[] memory part) private pure returns (uint256 next) {
@@ -235,22 +233,18 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         return start + part.length;
     }
 
-    function _record(
-        uint256 marketId,
-        OracleConfig memory config_,
-        Source[] memory sources_,
-        Reading[] memory readings_
-    ) private {
+    function _record(uint256 marketId, OracleSettings.Settings memory settings, Reading[] memory readings_) private {
         Market storage market = _markets[marketId];
+        PackedOracleConfig config_ = settings.config;
         PriceRecord last = market.ring.newest;
-        uint256 missing = market.missingSince;
+        uint256 missing = market.reported ? market.missingSince : 0;
         PriceAggregation.Result memory result = PriceAggregation.aggregate(
             config_,
             PriceAggregation.Terms({
                 marketId: marketId,
                 newerThan: last.publishedAt(),
-                maxAge: config_.recordWindow,
-                required: _required(missing, config_.silentAfter)
+                maxAge: config_.recordWindow(),
+                required: _required(missing, config_.silentAfter())
             }),
             readings_
         );
@@ -259,23 +253,23 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
             return;
         }
         if (last.exists()) _checkMove(marketId, config_, result.price, last);
-        bool doubtful = _checkBounds(marketId, config_, sources_, readings_.length, result.price)
-            || PriceAggregation.exceeds(result.confidence, config_.openConfidenceBps, result.price);
-        GuardState state = ISequencerGuard(sequencerGuard).state();
+        bool doubtful = _checkBounds(marketId, settings, result.price)
+            || PriceAggregation.exceeds(result.confidence, config_.openConfidenceBps(), result.price);
+        GuardState state = GUARDED ? ISequencerGuard(sequencerGuard).state() : GuardState.Open;
         if (doubtful && state == GuardState.Open) state = GuardState.Doubtful;
 
-        PriceRecord record = market.ring.push(result.price, result.confidence, result.publishedAt, state);
-        if (missing != 0) _welcome(marketId, missing, result.timely, config_.silentAfter);
+        PriceRecord record = market.ring.push(last, result.price, result.confidence, result.publishedAt, state);
+        if (missing != 0) _welcome(marketId, missing, result.timely, config_.silentAfter());
         emit PriceRecorded(
             marketId, result.price, result.confidence, result.publishedAt, state, record.sequence(), result.kept
         );
     }
 
     /// @dev Step 8. The limit widens with time, so that a real crash gets through.
-    function _checkMove(uint256 marketId, OracleConfig memory config_, uint256 price_, PriceRecord last) private view {
-        uint256 interval = config_.moveInterval;
+    function _checkMove(uint256 marketId, PackedOracleConfig config_, uint256 price_, PriceRecord last) private view {
+        uint256 interval = config_.moveInterval();
         uint256 lastPrice = last.price();
-        uint256 limit = lastPrice * config_.moveBps * (interval + block.timestamp - last.publishedAt())
+        uint256 limit = lastPrice * config_.moveBps() * (interval + block.timestamp - last.publishedAt())
             / (interval * PriceAggregation.BPS);
         if (PriceAggregation.distance(price_, lastPrice) > limit) {
             revert Oracle_MoveTooLarge(marketId, price_, lastPrice, limit);
@@ -283,21 +277,20 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
     }
 
     /// @dev Step 9: whether a push source is off; reverts where enough of them are far off.
-    function _checkBounds(
-        uint256 marketId,
-        OracleConfig memory config_,
-        Source[] memory sources_,
-        uint256 pulls,
-        uint256 price_
-    ) private view returns (bool off) {
-        if (pulls == sources_.length) return false;
-        Reading[] memory bounds = _peek(sources_, pulls, sources_.length);
+    function _checkBounds(uint256 marketId, OracleSettings.Settings memory settings, uint256 price_)
+        private
+        view
+        returns (bool off)
+    {
+        if (settings.pushes.length == 0) return false;
+        PackedOracleConfig config_ = settings.config;
+        Reading[] memory bounds = _peek(settings.pushes, settings.maxAges.length);
         uint256 far;
         for (uint256 i; i < bounds.length; ++i) {
-            if (!_bounds(bounds[i], sources_[pulls + i].maxAge)) continue;
+            if (!_bounds(bounds[i], settings.maxAges[i])) continue;
             uint256 deviation = PriceAggregation.distance(bounds[i].price, price_);
-            if (PriceAggregation.exceeds(deviation, config_.boundReduceBps, price_)) off = true;
-            if (PriceAggregation.exceeds(deviation, config_.boundRefuseBps, price_) && ++far == config_.boundQuorum) {
+            if (PriceAggregation.exceeds(deviation, config_.boundReduceBps(), price_)) off = true;
+            if (PriceAggregation.exceeds(deviation, config_.boundRefuseBps(), price_) && ++far == config_.boundQuorum()) {
                 revert Oracle_OutOfBounds(marketId, price_, bounds[i].price);
             }
         }
@@ -314,7 +307,12 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
             left ^= since << 32 * i;
             emit SourceReturned(marketId, i);
         }
-        if (left != missing) _markets[marketId].missingSince = left;
+        if (left != missing) _setMissing(_markets[marketId], left);
+    }
+
+    function _setMissing(Market storage market, uint256 missing) private {
+        market.missingSince = missing;
+        market.reported = missing != 0;
     }
 
     /// @dev Bitmap of the sources that are not silent; bits of push sources mean nothing.
@@ -329,9 +327,5 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
     function _bounds(Reading memory bound, uint256 maxAge) private view returns (bool) {
         return bound.price != 0 && bound.price < PriceAggregation.PRICE_END
             && PriceAggregation.isTimely(bound.publishedAt, 0, maxAge);
-    }
-
-    function _pullCount(Source[] memory sources_) private pure returns (uint256 count) {
-        while (count < sources_.length && !sources_[count].isPush) ++count;
     }
 }

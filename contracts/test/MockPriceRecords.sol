@@ -18,7 +18,8 @@ contract MockPriceRecords is IPriceRecords {
     function record(uint256 marketId, uint256 price_, uint256 confidence, uint256 publishedAt, GuardState state)
         external
     {
-        _rings[marketId].push(price_, confidence, publishedAt, state);
+        PriceRing.Ring storage ring = _rings[marketId];
+        ring.push(ring.newest, price_, confidence, publishedAt, state);
     }
 
     /// @inheritdoc IPriceRecords
@@ -28,7 +29,8 @@ contract MockPriceRecords is IPriceRecords {
             (uint256 marketId, uint256 price_, uint256 confidence, uint256 publishedAt, GuardState state) =
                 abi.decode(priceData[i], (uint256, uint256, uint256, uint256, GuardState));
             PriceRing.Ring storage ring = _rings[marketId];
-            if (publishedAt > ring.newest.publishedAt()) ring.push(price_, confidence, publishedAt, state);
+            PriceRecord last = ring.newest;
+            if (publishedAt > last.publishedAt()) ring.push(last, price_, confidence, publishedAt, state);
         }
         if (msg.value != 0) revert MockPriceRecords_ValueUnused(msg.value);
     }

@@ -30,3 +30,80 @@ struct Reading {
     uint256 confidence; // WAD dollars, half-width
     uint256 publishedAt; // Unix seconds
 }
+
+/// @notice An OracleConfig in one word, fields from the low bits to the high in its order: a record reads each of them once.
+type PackedOracleConfig is uint256;
+
+using PackedOracleConfigLib for PackedOracleConfig global;
+
+library PackedOracleConfigLib {
+    function pack(OracleConfig memory config) internal pure returns (PackedOracleConfig) {
+        return PackedOracleConfig.wrap(
+            uint256(config.quorum) | uint256(config.boundQuorum) << 8 | uint256(config.dispersionBps) << 16
+                | uint256(config.maxConfidenceBps) << 32 | uint256(config.openConfidenceBps) << 48
+                | uint256(config.recordWindow) << 64 | uint256(config.silentAfter) << 80
+                | uint256(config.moveBps) << 96 | uint256(config.moveInterval) << 112
+                | uint256(config.boundReduceBps) << 128 | uint256(config.boundRefuseBps) << 144
+        );
+    }
+
+    function unpack(PackedOracleConfig self) internal pure returns (OracleConfig memory) {
+        return OracleConfig({
+            quorum: uint8(self.quorum()),
+            boundQuorum: uint8(self.boundQuorum()),
+            dispersionBps: uint16(self.dispersionBps()),
+            maxConfidenceBps: uint16(self.maxConfidenceBps()),
+            openConfidenceBps: uint16(self.openConfidenceBps()),
+            recordWindow: uint16(self.recordWindow()),
+            silentAfter: uint16(self.silentAfter()),
+            moveBps: uint16(self.moveBps()),
+            moveInterval: uint16(self.moveInterval()),
+            boundReduceBps: uint16(self.boundReduceBps()),
+            boundRefuseBps: uint16(self.boundRefuseBps())
+        });
+    }
+
+    function quorum(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint8(PackedOracleConfig.unwrap(self));
+    }
+
+    function boundQuorum(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint8(PackedOracleConfig.unwrap(self) >> 8);
+    }
+
+    function dispersionBps(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint16(PackedOracleConfig.unwrap(self) >> 16);
+    }
+
+    function maxConfidenceBps(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint16(PackedOracleConfig.unwrap(self) >> 32);
+    }
+
+    function openConfidenceBps(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint16(PackedOracleConfig.unwrap(self) >> 48);
+    }
+
+    function recordWindow(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint16(PackedOracleConfig.unwrap(self) >> 64);
+    }
+
+    function silentAfter(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint16(PackedOracleConfig.unwrap(self) >> 80);
+    }
+
+    function moveBps(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint16(PackedOracleConfig.unwrap(self) >> 96);
+    }
+
+    function moveInterval(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint16(PackedOracleConfig.unwrap(self) >> 112);
+    }
+
+    function boundReduceBps(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint16(PackedOracleConfig.unwrap(self) >> 128);
+    }
+
+    function boundRefuseBps(PackedOracleConfig self) internal pure returns (uint256) {
+        return uint16(PackedOracleConfig.unwrap(self) >> 144);
+    }
+}

@@ -99,8 +99,8 @@ interface IOracleAggregator is IPriceRecords {
 
     function sources(uint256 marketId) external view returns (Source[] memory);
 
-    /// @notice What the sources hold now, in the order of `sources`.
-    function readings(uint256 marketId) external view returns (Reading[] memory);
+    /// @notice What the sources hold now, each kind in the order of `sources`.
+    function readings(uint256 marketId) external view returns (Reading[] memory pulls, Reading[] memory pushes);
 
     /// @notice When a pull source was reported missing; 0 while it is not.
     function missingSince(uint256 marketId, uint256 index) external view returns (uint256);

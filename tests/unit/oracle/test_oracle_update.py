@@ -101,7 +101,7 @@ def test_update__two_adapters__payloads_reach_their_sources(evm: Evm, market: Mo
     market.aggregator.setMarket(MARKET, CONFIG, sources, sender=DEPLOYER)
     payloads = [b"".join(n.to_bytes(32, "big") for n in (PRICE + i, 0, NOW)) for i in range(3)]
     market.aggregator.update([price_item(MARKET, payloads)])
-    assert [reading.price for reading in market.aggregator.readings(MARKET)] == [PRICE, PRICE + 1, PRICE + 2]
+    assert [reading.price for reading in market.aggregator.readings(MARKET).pulls] == [PRICE, PRICE + 1, PRICE + 2]
     assert (market.adapter.calls(), other.calls()) == (1, 1)
     assert market.newest.price == PRICE + 1
 
@@ -454,6 +454,7 @@ def test_boundPrice__push_sources__gives_their_median(bounded: MockedMarket) -> 
 
 def test_readings__all_sources__in_order(bounded: MockedMarket) -> None:
     bounded.say(4, 77, at=NOW - 9)
-    readings = bounded.aggregator.readings(MARKET)
-    assert [tuple(reading) for reading in readings] == [*[(PRICE, 0, NOW)] * 3, (0, 0, 0), (77, 0, NOW - 9)]
+    pulls, pushes = bounded.aggregator.readings(MARKET)
+    assert [tuple(reading) for reading in pulls] == [(PRICE, 0, NOW)] * 3
+    assert [tuple(reading) for reading in pushes] == [(0, 0, 0), (77, 0, NOW - 9)]
     assert bounded.newest == NO_RECORD
