@@ -25,7 +25,7 @@ from tests.support.core import (
     deploy_core,
     owner_of,
 )
-from tests.support.evm import ANYONE, ZERO_ADDRESS, Evm, reverts
+from tests.support.evm import ANYONE, ZERO_ADDRESS, Evm, Revert, reverts
 from tests.unit.pool.reference import exposure, market_equity, to_assets, to_shares, total_assets
 
 DEPOSIT_DELAY, COOLDOWN, WINDOW = 60, 86_400, 600
@@ -262,7 +262,9 @@ def test_executeRequest__unknown_or_ended__is_refused(core: Core, newcomer: int)
 
 
 @pytest.mark.parametrize("is_redeem", [False, True])
-def test_executeRequest__at_the_edges_of_its_time__waits_executes_or_lapses(core: Core, provider: int, is_redeem: bool) -> None:
+def test_executeRequest__at_the_edges_of_its_time__waits_executes_or_lapses(
+    core: Core, provider: int, is_redeem: bool
+) -> None:
     core.fund_account(provider, 1)
     request = (core.request_redeem if is_redeem else core.request_deposit)(core.pool, provider, 10**6)
     maturity, deadline = core.pool.request(request)[1:3]
@@ -346,16 +348,19 @@ def test_executeRequest__exit_down_to_the_opening_limit__passes_and_below_is_ref
 
     leaves(1_000)
     low, high = 1_000, 4_000
+    refusal: Revert | None = None
     while high - low > 1:
         middle = (low + high) // 2
         try:
             leaves(middle)
             low = middle
-        except Exception as error:
-            assert getattr(error, "name", "") == "RequestVault_OpeningLimit"
-            assert error.values[1] > error.values[2]  # type: ignore[attr-defined]
-            high = middle
+        except Revert as error:
+            refusal, high = error, middle
     assert 1_500 < low < 2_500
+    assert refusal is not None
+    assert refusal.name == "RequestVault_OpeningLimit"
+    _, found, limit = refusal.values
+    assert limit < found == exposure(core, ETH)
     # nobody else's exit is bound by a market in which nothing is taken: closing frees it
     core.close(trader, ETH)
     leaves(10_000)
@@ -366,7 +371,7 @@ def test_executeRequest__refused_exit__keeps_its_escrow(core: Core, provider: in
     request = core.request_redeem(core.pool, provider, core.pool.balanceOf(owner_of(provider)))
     core.tick(COOLDOWN)
     before = tuple(core.pool.request(request))
-    with pytest.raises(Exception, match="RequestVault_OpeningLimit"):
+    with pytest.raises(Revert, match="RequestVault_OpeningLimit"):
         core.pool.executeRequest(request)
     assert tuple(core.pool.request(request)) == before
     core.check_sums()
