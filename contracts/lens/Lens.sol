@@ -75,7 +75,9 @@ contract Lens is ILens {
     /// @inheritdoc ILens
     function accounts(uint256[] calldata ids) external view returns (AccountView[] memory list) {
         list = new AccountView[](ids.length);
-        for (uint256 i; i < ids.length; ++i) list[i] = account(ids[i]);
+        for (uint256 i; i < ids.length; ++i) {
+            list[i] = account(ids[i]);
+        }
     }
 
     /// @inheritdoc ILens
@@ -103,12 +105,16 @@ contract Lens is ILens {
         v.coverage = FUND.coverage();
         v.treasury = VAULT.cashOf(AccountIds.main(TREASURY));
         v.markets = new MarketView[](MARKET.marketCount());
-        for (uint256 i; i < v.markets.length; ++i) v.markets[i] = market(i + 1);
+        for (uint256 i; i < v.markets.length; ++i) {
+            v.markets[i] = market(i + 1);
+        }
     }
 
     function _positions(uint256 id, uint256 markets) private view returns (PositionView[] memory list) {
         uint256 count;
-        for (uint256 left = markets; left != 0; left &= left - 1) ++count;
+        for (uint256 left = markets; left != 0; left &= left - 1) {
+            ++count;
+        }
         list = new PositionView[](count);
         count = 0;
         for (uint256 marketId = 1; markets != 0; (markets >>= 1, ++marketId)) {
@@ -165,7 +171,7 @@ contract Lens is ILens {
         (v.maxFundingVelocity, v.maxFundingRate) = (liquidity.maxFundingVelocity(), liquidity.maxFundingRate());
         (v.openInterestBps, v.exposureBps) = (liquidity.openInterestBps(), liquidity.exposureBps());
         (v.kinkBps, v.rateAtKinkBps, v.rateAtFullBps) =
-            (liquidity.kinkBps(), liquidity.rateAtKinkBps(), liquidity.rateAtFullBps());
+        (liquidity.kinkBps(), liquidity.rateAtKinkBps(), liquidity.rateAtFullBps());
         v.haltUntil = liquidity.haltUntil();
     }
 

@@ -69,7 +69,9 @@ contract LiquidityPool is ILiquidityPool, RequestVault {
     function totalAssets() public view override(ERC4626, IERC4626) returns (uint256) {
         uint256 count = MARKET.marketCount();
         uint256 total;
-        for (uint256 id = 1; id <= count; ++id) total += equityOf(id).positive();
+        for (uint256 id = 1; id <= count; ++id) {
+            total += equityOf(id).positive();
+        }
         return total / UNIT;
     }
 
@@ -89,7 +91,9 @@ contract LiquidityPool is ILiquidityPool, RequestVault {
     /// @inheritdoc ILiquidityPool
     function weights() external view returns (uint256[] memory list) {
         list = new uint256[](MARKET.marketCount());
-        for (uint256 i; i < list.length; ++i) list[i] = _weight(i + 1);
+        for (uint256 i; i < list.length; ++i) {
+            list[i] = _weight(i + 1);
+        }
     }
 
     // --- requests ---
@@ -98,7 +102,9 @@ contract LiquidityPool is ILiquidityPool, RequestVault {
     /// without one needs no price: one that has none yet, or is dead, locks nobody in.
     function _prepare(uint256 maturity) internal override {
         uint256 count = MARKET.marketCount();
-        for (uint256 id = 1; id <= count; ++id) _prepareMarket(id, maturity);
+        for (uint256 id = 1; id <= count; ++id) {
+            _prepareMarket(id, maturity);
+        }
     }
 
     function _prepareMarket(uint256 marketId, uint256 maturity) private {
@@ -155,7 +161,9 @@ contract LiquidityPool is ILiquidityPool, RequestVault {
 
     function _requireLimits() internal view override {
         uint256 count = MARKET.marketCount();
-        for (uint256 id = 1; id <= count; ++id) _requireLimit(id);
+        for (uint256 id = 1; id <= count; ++id) {
+            _requireLimit(id);
+        }
     }
 
     function _requireLimit(uint256 marketId) private view {
