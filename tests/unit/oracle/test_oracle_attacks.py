@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
 
 from plimsoll.sdk.oracle import beacon_update, price_item
-from tests.support.evm import Contract, Evm, Revert, reverts
+from tests.support.evm import Contract, Evm, Halt, Revert, reverts
 from tests.support.oracle import (
     DOUBTFUL,
     MARKET,
@@ -346,6 +347,19 @@ def test_one_push_source__whatever_it_says__never_refuses(evm: Evm) -> None:
         evm.advance(1)
     break_feed(api3.feeds[0])
     assert recorded(api3.update())["state"] == OPEN
+
+
+def test_starved_push_source__never_lets_a_record_through(evm: Evm) -> None:
+    """A feed that gets too little gas to answer looks like one that is dead, and bounds nothing. Whoever sends just so
+    little has none left to record with."""
+    api3 = Api3Market.create(evm, feeds=2)
+    for feed in api3.feeds:
+        feed.setAnswer(PRICE // 10**10 // 2, evm.timestamp)
+    item = api3.item()
+    for gas in range(100_000, 400_000, 500):
+        with evm.isolated(), contextlib.suppress(Revert, Halt):
+            api3.aggregator.update([item], gas=gas)
+            raise AssertionError(f"recorded with {gas} gas")
 
 
 def break_feed(feed: Contract) -> None:

@@ -44,7 +44,7 @@ class Node:
         return receipt
 
     def deploy(self, artifact: Artifact, *args: Any) -> str:
-        inputs = next((entry["inputs"] for entry in artifact.abi if entry["type"] == "constructor"), [])
+        inputs: list[Any] = next((entry["inputs"] for entry in artifact.abi if entry["type"] == "constructor"), [])
         address: str = self.send(None, artifact.bytecode + parameters_codec(inputs).encode(args))["contractAddress"]
         return address
 
