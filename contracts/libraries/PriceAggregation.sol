@@ -3,8 +3,9 @@ pragma solidity 0.8.37;
 
 import {IOracleAggregator} from "interfaces/oracle/IOracleAggregator.sol";
 import {PackedOracleConfig, Reading} from "../types/Oracle.sol";
+import {PriceRecord} from "../types/PriceRecord.sol";
 
-/// @notice One price from the readings of a market's pull sources: steps 1 to 7 of section 8 of docs/specification.md.
+/// @notice One price from the readings of a market's pull sources: steps 1 to 8 of section 8 of docs/specification.md.
 library PriceAggregation {
     uint256 internal constant BPS = 10_000;
     /// @dev Where a record's price ends; also keeps every product here far below 2^256.
@@ -39,16 +40,14 @@ library PriceAggregation {
     }
 
     /// @dev Steps 1 to 4: who is there, who is plausible, and the median of those.
-    function _candidates(
-        PackedOracleConfig config,
-        Terms memory terms,
-        Reading[] memory readings,
-        Result memory result
-    ) private view returns (uint256 candidates, uint256 m) {
+    function _candidates(PackedOracleConfig config, Terms memory terms, Reading[] memory readings, Result memory result)
+        private
+        view
+        returns (uint256 candidates, uint256 m)
+    {
         uint256[] memory prices = new uint256[](readings.length);
         uint256 count;
         uint256 timely;
-        uint256 missing;
         for (uint256 i; i < readings.length; ++i) {
             Reading memory reading = readings[i];
             uint256 publishedAt = reading.publishedAt;
@@ -57,22 +56,35 @@ library PriceAggregation {
                 if (!_isPlausible(reading, config.maxConfidenceBps())) continue;
                 candidates |= 1 << i;
                 insert(prices, count++, reading.price);
-            } else if (terms.required >> i & 1 != 0) {
-                if (publishedAt == 0 || publishedAt > terms.newerThan) {
-                    if (missing == 0) missing = i + 1;
-                } else if (result.stale == 0) {
-                    result.stale = i + 1;
-                }
             }
         }
         result.timely = timely;
-        // First: with nothing newer to record, it is no error that a source has become too old meanwhile.
-        if (result.stale != 0) return (0, 0);
-        if (missing != 0) revert IOracleAggregator.Oracle_SourceMissing(terms.marketId, missing - 1);
+        uint256 absent = terms.required & ~timely & ((1 << readings.length) - 1);
+        if (absent != 0) {
+            result.stale = _explain(terms, readings, absent);
+            return (0, 0);
+        }
         if (count < config.quorum()) {
             revert IOracleAggregator.Oracle_QuorumMissing(terms.marketId, count, config.quorum());
         }
         m = median(prices, count);
+    }
+
+    /// @dev Some required source isn't timely. Either there is nothing newer to record, and then it is no error that another
+    /// source has become too old meanwhile; or one is missing.
+    function _explain(Terms memory terms, Reading[] memory readings, uint256 absent)
+        private
+        pure
+        returns (uint256 stale)
+    {
+        uint256 missing;
+        for (uint256 i = readings.length; i != 0; --i) {
+            if (absent >> (i - 1) & 1 == 0) continue;
+            uint256 publishedAt = readings[i - 1].publishedAt;
+            if (publishedAt == 0 || publishedAt > terms.newerThan) missing = i;
+            else stale = i;
+        }
+        if (stale == 0) revert IOracleAggregator.Oracle_SourceMissing(terms.marketId, missing - 1);
     }
 
     /// @dev Steps 5 to 7: who agrees, and how well.
@@ -107,6 +119,29 @@ library PriceAggregation {
         result.kept = kept;
         result.confidence = width;
         result.publishedAt = oldest;
+    }
+
+    /// @dev Step 8. The limit widens with time, so that a real crash gets through.
+    function checkMove(PackedOracleConfig config, uint256 marketId, uint256 price, PriceRecord last) internal view {
+        if (!last.exists()) return;
+        uint256 interval = config.moveInterval();
+        uint256 lastPrice = last.price();
+        uint256 limit =
+            lastPrice * config.moveBps() * (interval + block.timestamp - last.publishedAt()) / (interval * BPS);
+        if (distance(price, lastPrice) > limit) {
+            revert IOracleAggregator.Oracle_MoveTooLarge(marketId, price, lastPrice, limit);
+        }
+    }
+
+    /// @return sources Bitmap of the sources that a record can't do without: all but those that were reported missing
+    /// `silentAfter` seconds ago; bits without a source are set too.
+    /// @param missing 8 × uint32, by index of the source: when it was reported, 0 if it is not.
+    function required(uint256 missing, uint256 silentAfter) internal view returns (uint256 sources) {
+        sources = type(uint8).max;
+        for (uint256 i; missing != 0; (missing >>= 32, ++i)) {
+            uint256 since = uint32(missing);
+            if (since != 0 && block.timestamp - since >= silentAfter) sources ^= 1 << i;
+        }
     }
 
     function isTimely(uint256 publishedAt, uint256 newerThan, uint256 maxAge) internal view returns (bool) {
@@ -149,7 +184,7 @@ library PriceAggregation {
     function _isPlausible(Reading memory reading, uint256 maxConfidenceBps) private pure returns (bool) {
         uint256 price = reading.price;
         uint256 confidence = reading.confidence;
-        return price != 0 && price < PRICE_END && confidence < PRICE_END
-            && !exceeds(confidence, maxConfidenceBps, price);
+        return
+            price != 0 && price < PRICE_END && confidence < PRICE_END && !exceeds(confidence, maxConfidenceBps, price);
     }
 }

@@ -27,7 +27,9 @@ library PriceRing {
         uint256 publishedAt,
         GuardState state
     ) internal returns (PriceRecord record) {
-        if (publishedAt <= last.publishedAt()) revert PriceRing_NotNewer(publishedAt, last.publishedAt());
+        if (publishedAt <= last.publishedAt()) {
+            revert PriceRing_NotNewer(publishedAt, last.publishedAt());
+        }
         record = PriceRecordLib.pack(price, confidence, publishedAt, state, last.sequence() + 1);
         if (last.exists()) self.older[last.sequence() % HELD] = last;
         self.newest = record;

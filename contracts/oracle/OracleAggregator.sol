@@ -99,7 +99,7 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
                 marketId: marketId,
                 newerThan: notBefore == 0 ? 0 : notBefore - 1,
                 maxAge: maxAge,
-                required: _required(_markets[marketId].missingSince, settings.config.silentAfter())
+                required: PriceAggregation.required(_markets[marketId].missingSince, settings.config.silentAfter())
             }),
             readings_
         );
@@ -176,7 +176,8 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
     function isRequired(uint256 marketId, uint256 index) external view returns (bool) {
         OracleSettings.Settings memory settings = _settings(marketId);
         if (index >= settings.pullCount) return false;
-        return _required(_markets[marketId].missingSince, settings.config.silentAfter()) >> index & 1 != 0;
+        return
+            PriceAggregation.required(_markets[marketId].missingSince, settings.config.silentAfter()) >> index & 1 != 0;
     }
 
     function _settings(uint256 marketId) private view returns (OracleSettings.Settings memory) {
@@ -244,7 +245,7 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
                 marketId: marketId,
                 newerThan: last.publishedAt(),
                 maxAge: config_.recordWindow(),
-                required: _required(missing, config_.silentAfter())
+                required: PriceAggregation.required(missing, config_.silentAfter())
             }),
             readings_
         );
@@ -252,7 +253,7 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
             emit UpdateSkipped(marketId, result.stale - 1, readings_[result.stale - 1].publishedAt);
             return;
         }
-        if (last.exists()) _checkMove(marketId, config_, result.price, last);
+        PriceAggregation.checkMove(config_, marketId, result.price, last);
         bool doubtful = _checkBounds(marketId, settings, result.price)
             || PriceAggregation.exceeds(result.confidence, config_.openConfidenceBps(), result.price);
         GuardState state = GUARDED ? ISequencerGuard(sequencerGuard).state() : GuardState.Open;
@@ -263,17 +264,6 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         emit PriceRecorded(
             marketId, result.price, result.confidence, result.publishedAt, state, record.sequence(), result.kept
         );
-    }
-
-    /// @dev Step 8. The limit widens with time, so that a real crash gets through.
-    function _checkMove(uint256 marketId, PackedOracleConfig config_, uint256 price_, PriceRecord last) private view {
-        uint256 interval = config_.moveInterval();
-        uint256 lastPrice = last.price();
-        uint256 limit = lastPrice * config_.moveBps() * (interval + block.timestamp - last.publishedAt())
-            / (interval * PriceAggregation.BPS);
-        if (PriceAggregation.distance(price_, lastPrice) > limit) {
-            revert Oracle_MoveTooLarge(marketId, price_, lastPrice, limit);
-        }
     }
 
     /// @dev Step 9: whether a push source is off; reverts where enough of them are far off.
@@ -290,7 +280,8 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
             if (!_bounds(bounds[i], settings.maxAges[i])) continue;
             uint256 deviation = PriceAggregation.distance(bounds[i].price, price_);
             if (PriceAggregation.exceeds(deviation, config_.boundReduceBps(), price_)) off = true;
-            if (PriceAggregation.exceeds(deviation, config_.boundRefuseBps(), price_) && ++far == config_.boundQuorum()) {
+            if (PriceAggregation.exceeds(deviation, config_.boundRefuseBps(), price_) && ++far == config_.boundQuorum())
+            {
                 revert Oracle_OutOfBounds(marketId, price_, bounds[i].price);
             }
         }
@@ -313,15 +304,6 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
     function _setMissing(Market storage market, uint256 missing) private {
         market.missingSince = missing;
         market.reported = missing != 0;
-    }
-
-    /// @dev Bitmap of the sources that are not silent; bits of push sources mean nothing.
-    function _required(uint256 missing, uint256 silentAfter) private view returns (uint256 required) {
-        required = type(uint8).max;
-        for (uint256 i; missing != 0; (missing >>= 32, ++i)) {
-            uint256 since = uint32(missing);
-            if (since != 0 && block.timestamp - since >= silentAfter) required ^= 1 << i;
-        }
     }
 
     function _bounds(Reading memory bound, uint256 maxAge) private view returns (bool) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {AggregatorV3Interface} from "interfaces/oracle/AggregatorV3Interface.sol";
+import {IAggregatorV3} from "interfaces/oracle/IAggregatorV3.sol";
 
 /// @notice Tests only: a Chainlink feed, of prices or of the sequencer's uptime, that anyone sets.
-contract MockAggregatorV3 is AggregatorV3Interface {
+contract MockAggregatorV3 is IAggregatorV3 {
     enum Fault {
         None,
         Revert,
@@ -46,6 +46,8 @@ contract MockAggregatorV3 is AggregatorV3Interface {
         if (fault == Fault.Revert) revert MockAggregatorV3_Broken();
         if (fault == Fault.BurnGas) while (true) {}
         if (fault == Fault.ShortAnswer) {
+            // An answer that no Solidity function gives.
+            // solhint-disable-next-line no-inline-assembly
             assembly {
                 mstore(0, 1)
                 return(0, 32)

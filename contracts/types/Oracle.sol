@@ -41,9 +41,9 @@ library PackedOracleConfigLib {
         return PackedOracleConfig.wrap(
             uint256(config.quorum) | uint256(config.boundQuorum) << 8 | uint256(config.dispersionBps) << 16
                 | uint256(config.maxConfidenceBps) << 32 | uint256(config.openConfidenceBps) << 48
-                | uint256(config.recordWindow) << 64 | uint256(config.silentAfter) << 80
-                | uint256(config.moveBps) << 96 | uint256(config.moveInterval) << 112
-                | uint256(config.boundReduceBps) << 128 | uint256(config.boundRefuseBps) << 144
+                | uint256(config.recordWindow) << 64 | uint256(config.silentAfter) << 80 | uint256(config.moveBps) << 96
+                | uint256(config.moveInterval) << 112 | uint256(config.boundReduceBps) << 128
+                | uint256(config.boundRefuseBps) << 144
         );
     }
 

@@ -84,10 +84,7 @@ interface IOracleAggregator is IPriceRecords {
 
     /// @notice The median of the push sources that answered at or after notBefore and within their maxAge, and the oldest
     /// publish time among them. Oracle_NoBound where there is none.
-    function boundPrice(uint256 marketId, uint256 notBefore)
-        external
-        view
-        returns (uint256 price_, uint256 publishedAt);
+    function boundPrice(uint256 marketId, uint256 notBefore) external view returns (uint256 price_, uint256 publishedAt);
 
     /// @notice The newest record; zeros where there is none.
     function price(uint256 marketId) external view returns (uint256 price_, uint256 confidence, uint256 publishedAt);

@@ -57,6 +57,8 @@ contract Api3Adapter is IApi3Adapter {
         bytes32 beaconId = keccak256(abi.encodePacked(airnode, templateId));
         if (beaconId != feedId) revert Api3Adapter_WrongFeed(index, feedId, beaconId);
         if (timestamp > block.timestamp) return false;
+        // Low-level, because the arguments are passed on undecoded.
+        // solhint-disable-next-line avoid-low-level-calls
         (bool ok, bytes memory answer) =
             server.call(abi.encodePacked(IApi3ServerV1.updateBeaconWithSignedData.selector, update));
         if (ok) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {AggregatorV3Interface} from "interfaces/oracle/AggregatorV3Interface.sol";
+import {IAggregatorV3} from "interfaces/oracle/IAggregatorV3.sol";
 
 /// @notice Reads Chainlink-style feeds without ever reverting: whatever a feed answers, the caller goes on.
 library RoundReader {
@@ -17,8 +17,7 @@ library RoundReader {
 
     /// @return answered False where the feed is no contract, reverts, or answers too little or out of range.
     function latest(address feed) internal view returns (bool answered, Round memory round) {
-        (bool ok, bytes memory data) =
-            feed.staticcall{gas: GAS}(abi.encodeCall(AggregatorV3Interface.latestRoundData, ()));
+        (bool ok, bytes memory data) = feed.staticcall{gas: GAS}(abi.encodeCall(IAggregatorV3.latestRoundData, ()));
         if (!ok || data.length < 160) return (false, round);
         (uint256 roundId, int256 answer, uint256 startedAt, uint256 updatedAt) =
             abi.decode(data, (uint256, int256, uint256, uint256));
@@ -27,7 +26,7 @@ library RoundReader {
     }
 
     function decimals(address feed) internal view returns (bool answered, uint256 value) {
-        (bool ok, bytes memory data) = feed.staticcall{gas: GAS}(abi.encodeCall(AggregatorV3Interface.decimals, ()));
+        (bool ok, bytes memory data) = feed.staticcall{gas: GAS}(abi.encodeCall(IAggregatorV3.decimals, ()));
         if (!ok || data.length < 32) return (false, 0);
         return (true, abi.decode(data, (uint256)));
     }

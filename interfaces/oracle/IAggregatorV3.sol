@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
-/// @title The part of Chainlink's feed interface that is read here, with Chainlink's names.
-interface AggregatorV3Interface {
+/// @title The part of Chainlink's AggregatorV3Interface that is read here, with Chainlink's names.
+interface IAggregatorV3 {
     function decimals() external view returns (uint8);
 
     function latestRoundData()
