@@ -1,0 +1,315 @@
+"""What happened, as typed records: one class for each event that traders and keepers read, under the contract's name.
+
+Fields are the event's, in snake case, in the event's units (WAD where not said otherwise). Source: interfaces/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from plimsoll.chain.contracts import Occurrence
+from plimsoll.sdk.orders import Order, order_from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """Where on the chain it stands; records of one chain sort by (block_number, log_index)."""
+
+    block_number: int
+    log_index: int
+    tx_hash: str
+
+
+# --- vault -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposited(Happened):
+    """`amount` in token units; `cash` is what results."""
+
+    account: int
+    from_: str
+    amount: int
+    cash: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn(Happened):
+    """`amount` in token units; `cash` is what results."""
+
+    account: int
+    to: str
+    amount: int
+    cash: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred(Happened):
+    """`amount` in token units; `from_` and `to` are accounts."""
+
+    from_: int
+    to: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted(Happened):
+    """An account's slot after an entry: `markets` is the bitmap of its positions."""
+
+    account: int
+    cash: int
+    reserved: int
+    markets: int
+
+
+# --- market ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accrued(Happened):
+    """Funding and utilisation up to now: `rate` per day, accumulators RAY, the pool's quote that results."""
+
+    market_id: int
+    price: int
+    rate: int
+    long_g: int
+    short_g: int
+    pool_quote: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traded(Happened):
+    """A fill against the pool by an order; `cash` is what the account's cash changed by."""
+
+    account: int
+    market_id: int
+    base: int
+    quote: int
+    fill_price: int
+    fee: int
+    new_base: int
+    new_quote: int
+    cash: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled(Happened):
+    """A fill by the liquidator; bases and quotes of both sides are what results."""
+
+    market_id: int
+    account: int
+    counter: int
+    base: int
+    quote: int
+    new_base: int
+    new_quote: int
+    counter_base: int
+    counter_quote: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(Happened):
+    """A position paid what it owed by the time of a liquidation."""
+
+    account: int
+    market_id: int
+    base: int
+    quote: int
+    owed: int
+
+
+# --- orders ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPlaced(Happened):
+    """`settle_from` T in Unix seconds; `sequence` in the market's queue, 0 for an order that waits for its price."""
+
+    hash: bytes
+    account: int
+    market_id: int
+    order: Order
+    settle_from: int
+    sequence: int
+    execution_fee: int
+    fee_reserve: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCancelled(Happened):
+    hash: bytes
+    account: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderExecuted(Happened):
+    hash: bytes
+    account: int
+    executor: str
+    base: int
+    fill_price: int
+    fee: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderVoided(Happened):
+    hash: bytes
+    account: int
+    executor: str
+    paid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFailed(Happened):
+    """`reason` is the encoded error of the rule that refused it."""
+
+    hash: bytes
+    account: int
+    executor: str
+    paid: int
+    forfeited: int
+    reason: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLeftQueue(Happened):
+    hash: bytes
+    account: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSkipped(Happened):
+    """In a batch: not executed now. `reason` is the encoded error."""
+
+    hash: bytes
+    reason: bytes
+
+
+# --- liquidation -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liquidated(Happened):
+    """A close-out's receipt; equity and maintenance are the account's before."""
+
+    account: int
+    market_id: int
+    keeper: str
+    base: int
+    quote: int
+    health_price: int
+    published_at: int
+    equity: int
+    maintenance: int
+    cost: int
+    reward: int
+    top_up: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenOver(Happened):
+    account: int
+    market_id: int
+    to_account: int
+    base: int
+    quote: int
+    health_price: int
+    published_at: int
+    equity: int
+    maintenance: int
+    discount: int
+    fee: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionAbsorbed(Happened):
+    account: int
+    market_id: int
+    base: int
+    quote: int
+    published_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absorbed(Happened):
+    account: int
+    keeper: str
+    equity: int
+    reward: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebtCovered(Happened):
+    account: int
+    debt: int
+    by_fund: int
+    by_pool: int
+
+
+# --- prices ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRecorded(Happened):
+    """`sources` is the bitmap of the sources that the record rests on; times in Unix seconds."""
+
+    market_id: int
+    price: int
+    confidence: int
+    published_at: int
+    state: int
+    sequence: int
+    sources: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSkipped(Happened):
+    """Nothing to record: the reading of source `index` is not newer than the newest record."""
+
+    market_id: int
+    index: int
+    published_at: int
+
+
+KINDS: Mapping[str, type[Happened]] = {
+    kind.__name__: kind
+    for kind in (
+        Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, Settled, OrderPlaced, OrderCancelled,
+        OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, Liquidated, TakenOver, PositionAbsorbed,
+        Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
+    )
+}  # fmt: skip
+"""Every record's class by the event's name."""
+
+FILLS = (Traded, Filled)
+LIQUIDATIONS = (Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered)
+FUNDING = (Accrued, Settled)
+ORDER_ENDS = (OrderCancelled, OrderExecuted, OrderVoided, OrderFailed)
+
+
+def decode(occurrence: Occurrence) -> Happened | None:
+    """The record of an event; None for one that has no class here."""
+    kind = KINDS.get(occurrence.name)
+    if kind is None:
+        return None
+    log = occurrence.log
+    fields: dict[str, Any] = {field_name(name): value for name, value in occurrence.values.items()}
+    if kind is OrderPlaced:
+        fields["order"] = order_from(fields["order"])
+    return kind(block_number=log.block_number, log_index=log.index, tx_hash=log.tx_hash, **fields)
+
+
+def decode_all(occurrences: Iterable[Occurrence]) -> list[Happened]:
+    """The records of those events that have a class, in their order."""
+    return [record for record in map(decode, occurrences) if record is not None]
+
+
+@cache
+def field_name(name: str) -> str:
+    """An event's field as a record has it: `marketId` → `market_id`, `from` → `from_`."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return f"{snake}_" if snake == "from" else snake

@@ -1,0 +1,312 @@
+"""The client on a deployed core: money, orders, quotes, snapshots, and what it refuses."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from plimsoll.core.errors import UserError
+from plimsoll.core.units import WAD
+from plimsoll.sdk.client import Plimsoll, quote_of, worse_by
+from plimsoll.sdk.contracts import Contracts
+from plimsoll.sdk.events import OrderCancelled, OrderExecuted, OrderFailed
+from plimsoll.sdk.orders import market_order
+from plimsoll.sdk.snapshots import model_state, read_accounts, read_markets
+from tests.support.core import BTC, ETH, ETH_PARAMS, LISTING, deploy_core
+from tests.support.deployment import World
+from tests.support.evm import Evm
+
+# --- setting up ---------------------------------------------------------------------------------------------------
+
+
+def test_contracts__address_missing__is_named(world: World) -> None:
+    addresses = dict(world.contracts.addresses)
+    del addresses["OrderBook"], addresses["Liquidator"]
+    with pytest.raises(UserError, match="no address of OrderBook, Liquidator"):
+        Contracts(world.chain, addresses)
+
+
+def test_require_deployed__no_code__says_so(world: World) -> None:
+    world.contracts.require_deployed()
+    nowhere = dict.fromkeys(world.contracts.addresses, "0x" + "11" * 20)
+    with pytest.raises(UserError, match="was the chain restarted"):
+        Contracts(world.chain, nowhere).require_deployed()
+
+
+def test_signer__none__is_needed_to_write(world: World) -> None:
+    with pytest.raises(UserError, match="no key"):
+        world.client().deposit(1)
+
+
+@pytest.mark.parametrize(("market", "market_id"), [("ETH", 1), ("eth/usd", 1), ("2", 2), (2, 2), (" btc ", 2)])
+def test_market_id__name_or_number__is_found(world: World, market: str | int, market_id: int) -> None:
+    assert world.client().market_id(market) == market_id
+
+
+def test_market_id__unknown_name__lists_the_known(world: World) -> None:
+    with pytest.raises(UserError, match="'DOGE' is not known; there are: BTC, ETH"):
+        world.client().market_id("DOGE")
+    with pytest.raises(UserError, match="market 9 is not listed"):
+        world.client().market(9)
+
+
+# --- money --------------------------------------------------------------------------------------------------------
+
+
+def test_deposit__and_withdraw__move_exact_amounts(world: World) -> None:
+    trader = world.trader("trader")
+    world.core.token.mint(trader.signer.address, 1_000_000_000)
+    trader.deposit("1_000")
+    assert trader.account_snapshot().cash == 1_000 * WAD
+    trader.withdraw(Decimal("0.000001"))
+    assert world.core.token.balanceOf(trader.signer.address) == 1
+    trader.withdraw("all", to="0x" + "22" * 20)
+    assert world.core.token.balanceOf("0x" + "22" * 20) == 999_999_999
+    with pytest.raises(UserError, match="withdraw: nothing can leave the account"):
+        trader.withdraw("all")
+
+
+def test_transfer__between_own_accounts__moves_cash(world: World) -> None:
+    trader = world.trader("trader", 100)
+    isolated = trader.account(isolated_market="ETH", index=3)
+    trader.transfer(trader.account(), isolated, "40.5")
+    assert trader.account_snapshot(isolated).cash == 405 * WAD // 10
+    trader.transfer(isolated, trader.account(), "all")
+    assert trader.account_snapshot().cash == 100 * WAD
+    with pytest.raises(UserError, match="transfer: both accounts of a transfer must have the same owner"):
+        trader.transfer(trader.account(), 77 << 96, 1)
+
+
+@pytest.mark.parametrize(
+    ("dollars", "said"),
+    [
+        ("0", "deposit: 0 is not more than zero"),
+        ("-5", "deposit: -5 is not more than zero"),
+        ("1.0000001", "deposit: 1.0000001 has more than 6 decimals"),
+        ("much", "deposit: 'much' is not a number"),
+        ("5", "deposit: 0x.* has 0.00 tokens, fewer than 5.00"),
+    ],
+)
+def test_deposit__what_makes_no_sense__is_refused(world: World, dollars: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        world.trader("trader").deposit(dollars)
+
+
+def test_withdraw__more_than_is_free__says_how_much_is(world: World) -> None:
+    trader = world.trader("trader", 100)
+    with pytest.raises(UserError, match="withdraw: only 100 can leave the account now, not 101"):
+        trader.withdraw(101)
+
+
+# --- orders -------------------------------------------------------------------------------------------------------
+
+
+def test_place_market__and_execution__is_what_the_quote_said(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    quote = trader.quote("ETH", "2.5")
+    placed = trader.place_market("ETH", "2.5")
+    assert placed.sequence == 1
+    assert placed.settle_from == world.evm.timestamp + 2
+    assert placed.order.acceptable_price == worse_by(quote.fill_price, 1, 50)
+    assert trader.account_snapshot().reserved == quote.execution_fee + quote.fee_reserve
+    assert [one.hash for one in trader.open_orders()] == [placed.hash]
+    world.tick(2)
+    world.execute(placed)
+    ended = trader.wait_for(placed, 1)
+    assert isinstance(ended, OrderExecuted)
+    assert (ended.base, ended.fill_price, ended.fee) == (quote.base, quote.fill_price, quote.fee)
+    assert trader.open_orders() == []
+    held = trader.position("ETH")
+    assert held is not None
+    assert (held.base, held.quote) == (quote.base, quote.amount)
+    assert trader.account_snapshot().leverage > 0
+
+
+@pytest.mark.parametrize("size", ["-2.5", "0.4", "-1000", "2000"])
+def test_quote__either_side_of_a_skew__is_the_contracts_price(world: World, size: str) -> None:
+    world.open(world.trader("whale", 900_000), "ETH", "-1000.123")
+    world.evm.advance(1)
+    world.core.record(ETH, 3_001 * WAD, 2 * WAD)
+    quote = world.client().quote("ETH", size)
+    assert quote.fill_price == world.core.market.fillPrice(ETH, quote.base)
+
+
+def test_place_market__price_is_stale__is_refused_unless_reducing(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    world.open(trader, "ETH", "2")
+    world.evm.advance(60)
+    with pytest.raises(UserError, match="ETH: the newest price is 60 s old; nothing opens"):
+        trader.place_market("ETH", 1)
+    assert trader.close("ETH").order.reduce_only
+
+
+def test_place_market__slippage__sets_the_acceptable_price(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    sell = trader.place_market("ETH", -1, slippage_bps=100)
+    assert sell.order.acceptable_price == trader.quote("ETH", -1).fill_price * 99 // 100
+    exact = trader.place_market("ETH", 1, acceptable_price="3100.5")
+    assert exact.order.acceptable_price == 31_005 * WAD // 10
+    world.tick(2, {ETH: 3_200 * WAD})
+    world.execute(sell)
+    world.execute(exact)
+    failed = trader.wait_for(exact.hash, 1)
+    assert isinstance(failed, OrderFailed)
+    assert "PerpMarket_PriceNotAcceptable" in world.chain.revert_of(failed.reason).reason
+
+
+def test_cancel__a_limit_order__by_its_hash(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    placed = trader.place_limit("ETH", 1, "2900", expiry=world.evm.timestamp + 60)
+    assert placed.sequence == 0
+    trader.cancel(placed.hash)
+    assert isinstance(trader.wait_for(placed, 1), OrderCancelled)
+    with pytest.raises(UserError, match="cancel: there is no such open order"):
+        trader.cancel(placed.order)
+    with pytest.raises(UserError, match="none was placed with that hash"):
+        trader.cancel(b"\7" * 32)
+
+
+def test_cancel__a_market_order__is_refused(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    placed = trader.place_market("ETH", 1)
+    with pytest.raises(UserError, match="cancel: a market order can't be cancelled"):
+        trader.cancel(placed.order)
+    with pytest.raises(UserError, match="still open after 0 s; is an executor running"):
+        trader.wait_for(placed, 0)
+
+
+def test_place__others_account__is_refused(world: World) -> None:
+    trader, other = world.trader("trader", 10_000), world.trader("other", 10_000)
+    with pytest.raises(UserError, match="order: only its owner may trade"):
+        trader.place(market_order(other.account(), ETH, WAD))
+
+
+def test_place_market__without_cash__says_what_is_reserved(world: World) -> None:
+    with pytest.raises(UserError, match=r"order: the account has \$0.00 free, and placing the order reserves \$2.30"):
+        world.trader("trader").place_market("ETH", 1)
+
+
+def test_close__no_position__is_refused(world: World) -> None:
+    with pytest.raises(UserError, match="ETH: the account has no position to close"):
+        world.trader("trader", 100).close("ETH")
+
+
+def test_close__a_position__leaves_none(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    world.open(trader, "BTC", "-0.25")
+    placed = trader.close("BTC")
+    assert placed.order.base == WAD // 4
+    world.tick(2)
+    world.execute(placed)
+    assert trader.position("BTC") is None
+    trader.withdraw("all")
+
+
+def test_open_orders__of_everyone__are_all(world: World) -> None:
+    one, two = world.trader("one", 1_000), world.trader("two", 1_000)
+    first, second = one.place_limit("ETH", 1, 2_000), two.place_limit("ETH", 1, 2_000)
+    assert [order.hash for order in one.open_orders(0)] == [first.hash, second.hash]
+    assert [order.hash for order in two.open_orders()] == [second.hash]
+
+
+@pytest.mark.parametrize("size", ["0", "one", "1.0000000000000000001"])
+def test_size__what_makes_no_sense__is_refused(world: World, size: str) -> None:
+    with pytest.raises(UserError, match="size"):
+        world.client().quote("ETH", size)
+
+
+def test_quote__larger_than_the_market__is_refused(world: World) -> None:
+    with pytest.raises(UserError, match="no price for a fill of that size; the scale is 333,333"):
+        world.client().quote("ETH", "-700_000")
+
+
+# --- snapshots ----------------------------------------------------------------------------------------------------
+
+
+def test_account_snapshot__by_lens_and_by_views__is_the_same(evm: Evm) -> None:
+    world = World(deploy_core(evm, fund_dollars=1_000))
+    trader = world.trader("trader", 20_000)
+    world.open(trader, "ETH", "10")
+    world.open(trader, "BTC", "-0.5")
+    trader.place_market("ETH", 1)
+    block, account = world.chain.block(), trader.account()
+    plain = Contracts(world.chain, {name: at for name, at in world.contracts.addresses.items() if name != "Lens"})
+    for _ in range(2):
+        by_lens = read_accounts(world.contracts, block, [account, 5 << 96])
+        assert by_lens == read_accounts(plain, block, [account, 5 << 96])
+        world.evm.advance(3_600)
+    assert by_lens[account].withdrawable is None  # stale by now
+    assert by_lens[5 << 96].positions == ()
+    assert read_accounts(plain, block, []) == {}
+
+
+def test_market_snapshot__prices_and_limits__are_the_contracts(world: World) -> None:
+    world.open(world.trader("trader", 900_000), "ETH", "1000")
+    world.evm.advance(5_000)
+    market = world.client().market("ETH")
+    contract = world.core.market
+    assert market.skew == contract.skew(ETH)
+    assert market.mark_price == contract.markPrice(ETH)
+    assert (market.long, market.short) == contract.openInterest(ETH)
+    assert market.rate == contract.fundingRate(ETH)
+    capital, exposure = contract.poolCapital(ETH)
+    assert (market.pool_capital, market.exposure_limit) == (capital, exposure)
+    assert market.age() == 5_000 - 0
+    assert not market.is_fresh()
+    assert not market.has_pending_orders
+
+
+def test_quote__impact__is_what_the_skew_costs_against_the_index(world: World) -> None:
+    world.open(world.trader("whale", 900_000), "ETH", "3333.33")  # 1% of the scale
+    assert world.client().quote("ETH", "0.01").impact_bps == 100
+    assert world.client().quote("ETH", "-0.01").impact_bps == -99
+
+
+@pytest.mark.parametrize(("price", "seconds", "size"), [(2_500, 1, "5"), (3_400, 9_999, "-7.5"), (3_000, 77, "20")])
+def test_model_state__of_snapshots__values_accounts_as_the_chain_does(
+    world: World, price: int, seconds: int, size: str
+) -> None:
+    trader, other = world.trader("trader", 20_000), world.trader("other", 100_000)
+    world.open(trader, "ETH", size)
+    world.open(other, "ETH", "-30")
+    world.open(other, "BTC", "1.5")
+    world.evm.advance(seconds)
+    world.core.record(ETH, price * WAD, WAD)
+    accounts = [trader.account(), other.account()]
+    block = world.chain.block()
+    found = read_accounts(world.contracts, block, accounts)
+    state = model_state(read_markets(world.contracts, block).values(), found.values())
+    for account in accounts:
+        assert state.health(account, block.timestamp) == tuple(world.core.market.healthOf(account))
+    later = block.timestamp + 7_777
+    world.evm.advance(7_777)
+    for account in accounts:
+        # the utilisation fee follows the pool's capital at each accrual, and here there is one more
+        (expected, maintenance), (equity, required) = world.core.market.healthOf(account), state.health(account, later)
+        assert abs(equity - expected) < 10**12
+        assert required == maintenance
+
+
+def test_quote_of__market_without_price__is_refused(evm: Evm) -> None:
+    core = deploy_core(evm)
+    core.configurator.listMarket(3, WAD, ETH_PARAMS, sender=LISTING)
+    world = World(core)
+    with pytest.raises(UserError, match="market 3: it has no price yet"):
+        world.client().quote(3, 1)
+
+
+@pytest.mark.parametrize(
+    ("price", "base", "bps", "expected"),
+    [(10_000, 1, 50, 10_050), (10_001, 1, 50, 10_052), (10_001, -1, 50, 9_950), (5, -1, 20_000, 0)],
+)
+def test_worse_by__rounds_away__from_the_trader(price: int, base: int, bps: int, expected: int) -> None:
+    assert worse_by(price, base, bps) == expected
+
+
+def test_client__without_names__takes_numbers(world: World) -> None:
+    client = Plimsoll(world.chain, world.contracts)
+    assert client.market_name(BTC) == "market 2"
+    with pytest.raises(UserError, match="none has a name here"):
+        client.market_id("ETH")
+    assert quote_of(client.market(ETH), WAD).market_id == ETH
