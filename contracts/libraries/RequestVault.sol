@@ -91,8 +91,8 @@ abstract contract RequestVault is IRequestVault, ERC4626, AccessManaged {
         if (shares == 0) revert RequestVault_ZeroAmount();
         Posting[] memory postings = _entry(r.amount * UNIT);
         postings[0] = Posting(escrowAccount(), -int256(r.amount * UNIT), 0, 0);
-        VAULT.post(postings);
         _mint(r.controller, shares);
+        VAULT.post(postings);
         emit Deposit(r.owner, r.controller, r.amount, shares);
         emit RequestExecuted(requestId, msg.sender, r.amount, shares, totalAssets(), totalSupply());
     }
