@@ -78,11 +78,7 @@ def prepare(
     Raises UserError: wrong chain; deployed already with other parameters, from another account or out of another
     checkout; transactions of the deployer outside of the plan; a contract that must exist and doesn't; too little ETH.
     """
-    if chain.chain_id != parameters.chain_id:
-        raise UserError(
-            f"{chain.uri} is chain {chain.chain_id}, and {parameters.path} is for chain {parameters.chain_id}; "
-            "choose the network or the parameters that fit"
-        )
+    parameters.require_chain(chain.chain_id, chain.uri)
     genesis = genesis_of(chain)
     manifest = Manifest.load(path)
     if manifest is not None and (manifest.genesis, manifest.chain_id) != (genesis, chain.chain_id):

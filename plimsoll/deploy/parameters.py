@@ -201,6 +201,14 @@ class Parameters:
         del values["path"], values["network"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
+    def require_chain(self, chain_id: int, uri: str) -> None:
+        """Raises UserError where that chain isn't the one of these parameters."""
+        if chain_id != self.chain_id:
+            raise UserError(
+                f"{uri} is chain {chain_id}, and {self.path} is for chain {self.chain_id}; "
+                "choose the network or the parameters that fit"
+            )
+
     def market(self, name: str) -> Market:
         """Raises UserError for a name that no market has."""
         for market in self.markets:

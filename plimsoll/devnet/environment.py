@@ -49,6 +49,7 @@ def deploy_environment(
     """
     if not parameters.development:
         raise UserError(f"{parameters.path}: not a development network; its contracts must exist")
+    parameters.require_chain(chain.chain_id, chain.uri)
     faucet = Signer(chain, dev_account("faucet").key, name="faucet")
     wanted = _contracts(parameters, faucet.address)
     environment = _environment(chain, parameters, faucet.address)
