@@ -57,10 +57,9 @@ contract Api3Adapter is IApi3Adapter {
         bytes32 beaconId = keccak256(abi.encodePacked(airnode, templateId));
         if (beaconId != feedId) revert Api3Adapter_WrongFeed(index, feedId, beaconId);
         if (timestamp > block.timestamp) return false;
-        // Low-level, because the arguments are passed on undecoded.
+        bytes memory call = abi.encodePacked(IApi3ServerV1.updateBeaconWithSignedData.selector, update);
         // solhint-disable-next-line avoid-low-level-calls
-        (bool ok, bytes memory answer) =
-            server.call(abi.encodePacked(IApi3ServerV1.updateBeaconWithSignedData.selector, update));
+        (bool ok, bytes memory answer) = server.call(call);
         if (ok) {
             // The server has checked that there are 32 bytes of data at dataAt, after their length.
             _set(reading, int256(uint256(bytes32(update[dataAt + 32:dataAt + 64]))), timestamp);
