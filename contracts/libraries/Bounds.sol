@@ -29,7 +29,7 @@ library Bounds {
         _require(p.mmFractionBps >= 1000 && p.mmFractionBps <= 9000, "mmFraction");
         _require(p.penaltyBps > 0 && p.penaltyBps <= MAX_PENALTY_BPS, "penalty");
         _require(p.keeperMinCents <= MAX_KEEPER_MIN_CENTS, "keeperMin");
-        _require(p.makerBps <= p.takerBps && p.takerBps <= MAX_FEE_BPS, "fees");
+        _require(p.makerBps <= p.takerBps && p.takerBps > 0 && p.takerBps <= MAX_FEE_BPS, "fees"); // the cap of close-outs rests on them
         _require(uint256(p.insuranceShareBps) + p.treasuryShareBps <= 10_000, "shares");
         _require(p.maxSkewBps > 0 && p.maxSkewBps <= MAX_SKEW_BPS, "maxSkew");
         _require(p.openInterestBps <= MAX_OPEN_INTEREST_BPS && p.exposureBps <= MAX_EXPOSURE_BPS, "limits");

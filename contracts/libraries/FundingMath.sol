@@ -6,13 +6,17 @@ import {LiquidityConfig, TradingConfig} from "../types/MarketConfig.sol";
 import {MarketState} from "../types/MarketState.sol";
 
 /// @notice Accrual of funding and of the utilisation fee. Source: specification, section 3.
+/// @dev Unchecked where the widths of what is stored leave no room for an overflow: sizes and dollars 128 bits, prices 96, scale 112,
+/// rates 60, times 40, basis points 24.
 library FundingMath {
     int256 private constant DAY = 86400;
     int256 private constant RAY = 1e27;
 
     /// @notice What the pool has in a market at a price: WAD dollars, rounded down.
     function capital(MarketState memory s, int256 poolCash, uint256 price) internal pure returns (int256) {
-        return poolCash + s.poolQuote - WadMath.worthUp(s.skew(), price);
+        unchecked {
+            return poolCash + s.poolQuote - WadMath.worthUp(s.skew(), price);
+        }
     }
 
     /// @notice How much exposure the pool may have in a market: WAD dollars, the lesser of the skew limit and of what its capital allows.
@@ -23,9 +27,11 @@ library FundingMath {
         int256 poolCash,
         uint256 price
     ) internal pure returns (uint256) {
-        uint256 bySkew = trading.scale() * price * trading.maxSkewBps() / (WadMath.BPS * WadMath.WAD);
-        uint256 byCapital = WadMath.positive(capital(s, poolCash, price)) * liquidity.exposureBps() / WadMath.BPS;
-        return WadMath.min(bySkew, byCapital);
+        unchecked {
+            uint256 bySkew = trading.scale() * price * trading.maxSkewBps() / (WadMath.BPS * WadMath.WAD);
+            uint256 byCapital = WadMath.positive(capital(s, poolCash, price)) * liquidity.exposureBps() / WadMath.BPS;
+            return WadMath.min(bySkew, byCapital);
+        }
     }
 
     /// @notice Brings the accumulators and the pool's quote to this block.
@@ -70,19 +76,21 @@ library FundingMath {
         int256 skew,
         int256 elapsed
     ) private pure returns (int256 area) {
-        int256 scale = int256(trading.scale());
-        int256 limit = int256(liquidity.maxFundingRate());
-        int256 start = s.rate;
-        int256 clamped = skew > scale ? scale : skew < -scale ? -scale : skew;
-        int256 velocity = int256(liquidity.maxFundingVelocity()) * clamped / scale;
-        int256 end = start + velocity * elapsed / DAY;
-        if (end <= limit && end >= -limit) {
-            area = (start + end) * elapsed / 2;
-        } else {
-            end = end > 0 ? limit : -limit;
-            area = end * elapsed - (end - start) * (end - start) * DAY / (2 * velocity);
+        unchecked {
+            int256 scale = int256(trading.scale());
+            int256 limit = int256(liquidity.maxFundingRate());
+            int256 start = s.rate;
+            int256 clamped = skew > scale ? scale : skew < -scale ? -scale : skew;
+            int256 velocity = int256(liquidity.maxFundingVelocity()) * clamped / scale;
+            int256 end = start + velocity * elapsed / DAY;
+            if (end <= limit && end >= -limit) {
+                area = (start + end) * elapsed / 2;
+            } else {
+                end = end > 0 ? limit : -limit;
+                area = end * elapsed - (end - start) * (end - start) * DAY / (2 * velocity);
+            }
+            s.rate = end;
         }
-        s.rate = end;
     }
 
     /// @dev The kinked fee on the pool's exposure, WAD dollars, rounded down.

@@ -7,24 +7,34 @@ library WadMath {
     int256 internal constant IWAD = 1e18;
     uint256 internal constant BPS = 1e4;
 
-    function divUp(uint256 a, uint256 b) internal pure returns (uint256) {
-        return a == 0 ? 0 : (a - 1) / b + 1;
+    function divUp(uint256 a, uint256 b) internal pure returns (uint256 q) {
+        q = a / b;
+        unchecked {
+            if (q * b != a) ++q; // a quotient below the greatest integer, since something was left
+        }
     }
 
     /// @notice Toward −∞; b > 0.
     function floorDiv(int256 a, int256 b) internal pure returns (int256 q) {
         q = a / b;
-        if (a % b < 0) q -= 1;
+        unchecked {
+            if (q * b > a) --q;
+        }
     }
 
     /// @notice Toward +∞; b > 0.
     function ceilDiv(int256 a, int256 b) internal pure returns (int256 q) {
         q = a / b;
-        if (a % b > 0) q += 1;
+        unchecked {
+            if (q * b < a) ++q;
+        }
     }
 
+    /// @dev 2^255 for the least integer.
     function abs(int256 a) internal pure returns (uint256) {
-        return a < 0 ? uint256(-a) : uint256(a);
+        unchecked {
+            return a < 0 ? uint256(-a) : uint256(a);
+        }
     }
 
     function min(uint256 a, uint256 b) internal pure returns (uint256) {
@@ -41,12 +51,18 @@ library WadMath {
     }
 
     /// @notice WAD dollars of a signed size at a price, toward −∞.
+    /// @dev Sizes are stored in 128 bits and prices in 96, so the product of what will be stored can't overflow.
     function worthDown(int256 base, uint256 price) internal pure returns (int256) {
-        return floorDiv(base * int256(price), IWAD);
+        unchecked {
+            return floorDiv(base * int256(price), IWAD);
+        }
     }
 
     /// @notice WAD dollars of a signed size at a price, toward +∞.
+    /// @dev As above.
     function worthUp(int256 base, uint256 price) internal pure returns (int256) {
-        return ceilDiv(base * int256(price), IWAD);
+        unchecked {
+            return ceilDiv(base * int256(price), IWAD);
+        }
     }
 }

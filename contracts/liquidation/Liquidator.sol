@@ -23,6 +23,9 @@ contract Liquidator is ILiquidator, AccessManaged {
     using SafeCast for uint256;
     using WadMath for int256;
 
+    /// @notice Length of the windows in which close-outs may move a market by its maker and taker fee of the scale: no shorter than any
+    /// price lives, so that a window never holds less than a record would.
+    uint256 public constant CAP_SECONDS = 15;
     uint256 private constant ABSORB_GAS = 100_000;
     uint256 private constant ABSORB_GAS_A_POSITION = 80_000;
 
@@ -34,9 +37,9 @@ contract Liquidator is ILiquidator, AccessManaged {
 
     /// @dev One slot a market.
     struct Counters {
-        uint32 sequence;
+        uint40 windowStart;
         uint96 moved;
-        uint32 hour;
+        uint24 hour;
         uint96 absorbed;
     }
 
@@ -66,11 +69,12 @@ contract Liquidator is ILiquidator, AccessManaged {
         _update(priceData);
         Standing memory s = _unhealthy(account, marketId);
         uint256 price = MarginMath.healthPrice(s.trading, s.newest, s.base, false);
-        (Chunk memory c, uint256 moved) = _chunkToClose(s, marketId, price);
-        _counters[marketId].sequence = uint32(s.newest.sequence());
-        _counters[marketId].moved = (moved + c.size).toUint96();
-        MARKET.fill(Fill(marketId, account, AccountIds.pack(POOL, marketId, 0), c.base, c.quote, 0));
-        (uint256 reward, uint256 topUp) = _payCloseOut(account, c.cost, s.margin.mmKeeperMin());
+        Chunk memory c = _chunkToClose(s, marketId, price);
+        _count(marketId, c.size, 0);
+        (uint256 reward, uint256 topUp) = _reward(c.cost, s.margin.mmKeeperMin());
+        int256 toFund = int256(c.cost) - int256(reward);
+        (int256 cash, uint256 markets) =
+            MARKET.fill(_withPool(account, marketId, c.base, c.quote, c.cost, reward, toFund));
         emit Liquidated(
             account,
             marketId,
@@ -85,14 +89,14 @@ contract Liquidator is ILiquidator, AccessManaged {
             reward,
             topUp
         );
-        _coverDebtAtOnce(account, marketId);
+        if (markets == 0 && cash < 0) _coverDebtOf(account, marketId);
     }
 
     /// @dev How much of the position is closed: enough for the target health, within what one record allows.
     function _chunkToClose(Standing memory s, uint256 marketId, uint256 price)
         private
         view
-        returns (Chunk memory c, uint256 moved)
+        returns (Chunk memory c)
     {
         uint256 all = s.base.abs();
         uint256 minBase = WadMath.divUp(s.trading.minPosition() * WadMath.WAD, price);
@@ -104,16 +108,32 @@ contract Liquidator is ILiquidator, AccessManaged {
             if (left >= int256(s.maintenance - part.released)) c = part;
         }
 
-        Counters memory counters_ = _counters[marketId];
-        moved = counters_.sequence == s.newest.sequence() ? counters_.moved : 0;
-        uint256 cap = s.trading.scale() * (s.trading.makerBps() + s.trading.takerBps()) / WadMath.BPS;
-        uint256 room = cap > moved ? cap - moved : 0;
+        (uint256 room, uint256 until) = _room(s, marketId);
         if (c.size > room) {
-            if (room < minBase || all - room < minBase) {
-                revert Liquidator_CapReached(marketId, s.newest.sequence(), room);
-            }
-            c = _chunk(s, room, price);
+            size = all > minBase ? WadMath.min(room, all - minBase) : 0;
+            if (size < minBase) revert Liquidator_CapReached(marketId, until, room);
+            c = _chunk(s, size, price);
         }
+    }
+
+    /// @dev What close-outs may still move in this window, WAD base, and when the next one begins.
+    function _room(Standing memory s, uint256 marketId) private view returns (uint256 room, uint256 until) {
+        Counters memory c = _counters[marketId];
+        uint256 cap = s.trading.scale() * (s.trading.makerBps() + s.trading.takerBps()) / WadMath.BPS;
+        until = c.windowStart + CAP_SECONDS + 1;
+        if (block.timestamp >= until) return (cap, until);
+        return (cap > c.moved ? cap - c.moved : 0, until);
+    }
+
+    /// @dev Counts what liquidations moved in this window, and what absorptions added to the skew in this hour.
+    function _count(uint256 marketId, uint256 moved, uint256 absorbed) private {
+        Counters memory c = _counters[marketId];
+        if (block.timestamp > c.windowStart + CAP_SECONDS) (c.windowStart, c.moved) = (uint40(block.timestamp), 0);
+        uint256 hour = block.timestamp / 1 hours;
+        if (c.hour != hour) (c.hour, c.absorbed) = (uint24(hour), 0);
+        c.moved = (c.moved + moved).toUint96();
+        c.absorbed = (c.absorbed + absorbed).toUint96();
+        _counters[marketId] = c;
     }
 
     /// @dev Notional (targetHealth × M − E) / (targetHealth × m − penalty − impact), as a size; all of it where that has no solution.
@@ -149,19 +169,36 @@ contract Liquidator is ILiquidator, AccessManaged {
             - MarginMath.maintenance(s.margin, s.trading, all - size, price);
     }
 
-    /// @dev Takes the cost; the keeper's part, topped up by the fund to the minimum, and the rest to the fund.
-    function _payCloseOut(uint256 account, uint256 cost, uint256 keeperMin)
-        private
-        returns (uint256 reward, uint256 topUp)
-    {
+    /// @dev The keeper's part of a cost, topped up by the fund to the minimum as far as it goes.
+    function _reward(uint256 cost, uint256 keeperMin) private view returns (uint256 reward, uint256 topUp) {
         reward = LiquidationTerms.reward(cost, keeperMin);
-        int256 toFund = int256(cost) - int256(reward);
-        if (toFund < 0) {
-            topUp = WadMath.min(uint256(-toFund), _fundCash());
-            toFund = -int256(topUp);
+        if (reward > cost) {
+            topUp = WadMath.min(reward - cost, _fundCash());
             reward = cost + topUp;
         }
-        _post(account, -int256(cost), AccountIds.main(msg.sender), int256(reward), toFund);
+    }
+
+    function _withPool(
+        uint256 account,
+        uint256 marketId,
+        int256 base,
+        int256 quote,
+        uint256 charge,
+        uint256 reward,
+        int256 toFund
+    ) private view returns (Fill memory) {
+        return Fill({
+            marketId: marketId,
+            account: account,
+            counter: AccountIds.pack(POOL, marketId, 0),
+            base: base,
+            quote: quote,
+            charge: charge,
+            keeper: msg.sender,
+            reward: reward,
+            toFund: toFund,
+            counterFee: 0
+        });
     }
 
     // --- take-over ---
@@ -183,12 +220,24 @@ contract Liquidator is ILiquidator, AccessManaged {
         Standing memory s = _unhealthy(account, marketId);
         uint256 price = MarginMath.healthPrice(s.trading, s.newest, s.base, false);
         _requireTakeable(s, base, price);
-        Standing memory taker = MARKET.settle(toAccount, marketId);
+        Standing memory taker = MARKET.standing(toAccount, marketId);
 
         (int256 quote, uint256 discount) = _takeOverTerms(s, base, price);
         uint256 fee = WadMath.divUp(quote.abs() * s.trading.takerBps(), WadMath.BPS);
-        MARKET.fill(Fill(marketId, account, toAccount, -base, quote, fee));
-        _post(toAccount, -int256(fee), 0, 0, 0);
+        MARKET.fill(
+            Fill({
+                marketId: marketId,
+                account: account,
+                counter: toAccount,
+                base: -base,
+                quote: quote,
+                charge: 0,
+                keeper: address(0),
+                reward: 0,
+                toFund: 0,
+                counterFee: fee
+            })
+        );
         _requireTakerSound(taker, toAccount, marketId, base, -quote);
         emit TakenOver(
             account,
@@ -294,29 +343,18 @@ contract Liquidator is ILiquidator, AccessManaged {
 
     /// @return loss Unrealised at the index before the fill, WAD dollars, 0 for a gain.
     function _absorbPosition(uint256 account, uint256 marketId) private returns (uint256 loss) {
-        Standing memory s = MARKET.settle(account, marketId);
-        if (s.base == 0) return 0;
+        Standing memory s = MARKET.standing(account, marketId);
         uint256 price = s.newest.price();
         loss = (-(s.base.worthDown(price) + s.quote)).positive();
         int256 base = -s.base;
-        (, int256 quote) = TradeMath.fill(s.trading, s.skew, base, price, s.newest.confidence());
-        MARKET.fill(Fill(marketId, account, AccountIds.pack(POOL, marketId, 0), base, quote, 0));
-        _countAbsorbed(marketId, s, base);
-        emit PositionAbsorbed(account, marketId, base, quote, s.newest.publishedAt());
-    }
-
-    /// @dev Counts what grew the skew, against the caps of this record and this hour.
-    function _countAbsorbed(uint256 marketId, Standing memory s, int256 base) private {
+        int256 quote;
+        if (base != 0) (, quote) = TradeMath.fill(s.trading, s.skew, base, price, s.newest.confidence());
+        MARKET.fill(_withPool(account, marketId, base, quote, 0, 0, 0));
         uint256 before = s.skew.abs();
-        uint256 grown = (s.skew + base).abs();
-        grown = grown > before ? grown - before : 0;
-        Counters memory c = _counters[marketId];
-        if (c.sequence != s.newest.sequence()) (c.sequence, c.moved) = (uint32(s.newest.sequence()), 0);
-        uint256 hour = block.timestamp / 1 hours;
-        if (c.hour != hour) (c.hour, c.absorbed) = (uint32(hour), 0);
-        c.moved = (c.moved + grown).toUint96();
-        c.absorbed = (c.absorbed + grown).toUint96();
-        _counters[marketId] = c;
+        uint256 afterwards = (s.skew + base).abs();
+        uint256 grown = afterwards > before ? afterwards - before : 0;
+        if (grown != 0) _count(marketId, grown, grown);
+        emit PositionAbsorbed(account, marketId, base, quote, s.newest.publishedAt());
     }
 
     /// @dev The caller's gas and a tenth more, at the base fee, out of the fund.
@@ -325,16 +363,16 @@ contract Liquidator is ILiquidator, AccessManaged {
         uint256 gasUsed = ABSORB_GAS + ABSORB_GAS_A_POSITION * positions;
         reward = gasUsed * block.basefee * ORACLE.newest(gasMarket).price() * 11 / (10 * WadMath.WAD);
         reward = WadMath.min(WadMath.min(reward, LiquidationTerms.KEEPER_MAX), _fundCash());
-        if (reward != 0) _post(AccountIds.main(msg.sender), int256(reward), 0, 0, -int256(reward));
+        if (reward != 0) _post(AccountIds.main(msg.sender), int256(reward), -int256(reward));
     }
 
     // --- debt ---
 
-    /// @dev After a close-out that left nothing but debt.
-    function _coverDebtAtOnce(uint256 account, uint256 marketId) private {
+    /// @dev After a close-out in one market that left nothing but debt.
+    function _coverDebtOf(uint256 account, uint256 marketId) private {
         uint256[] memory ids = new uint256[](1);
         ids[0] = marketId;
-        if (VAULT.balanceOf(account).markets() == 0) _coverDebt(account, ids, new uint256[](1), 1, 0);
+        _coverDebt(account, ids, new uint256[](1), 1, 0);
     }
 
     /// @dev What an account without positions owes goes to the fund, the rest to the pool's accounts of the markets closed, by their losses.
@@ -352,7 +390,7 @@ contract Liquidator is ILiquidator, AccessManaged {
             left -= share;
             if (share != 0) MARKET.chargePool(ids[i], share);
         }
-        _post(account, int256(byFund + rest), 0, 0, -int256(byFund));
+        _post(account, int256(byFund + rest), -int256(byFund));
         emit DebtCovered(account, debt, byFund, rest);
     }
 
@@ -380,7 +418,7 @@ contract Liquidator is ILiquidator, AccessManaged {
     /// @inheritdoc ILiquidator
     function counters(uint256 marketId) external view returns (uint256, uint256, uint256, uint256) {
         Counters memory c = _counters[marketId];
-        return (c.sequence, c.moved, c.hour, c.absorbed);
+        return (c.windowStart, c.moved, c.hour, c.absorbed);
     }
 
     // --- internals ---
@@ -391,7 +429,7 @@ contract Liquidator is ILiquidator, AccessManaged {
 
     /// @dev The account's standing, where it is liquidatable but not bankrupt and the price allows it.
     function _unhealthy(uint256 account, uint256 marketId) private returns (Standing memory s) {
-        s = MARKET.settle(account, marketId);
+        s = MARKET.standing(account, marketId);
         Permissions.Action action = Permissions.Action.Liquidate;
         if (!s.newest.isFresh(s.trading.maxPriceAge()) || !Permissions.allowed(action, s.newest.state())) {
             revert Liquidator_PriceUnusable(marketId, s.newest.publishedAt(), uint8(s.newest.state()));
@@ -411,12 +449,11 @@ contract Liquidator is ILiquidator, AccessManaged {
         return VAULT.cashOf(AccountIds.main(FUND)).positive();
     }
 
-    /// @dev Adds to an account, to a payee where there is one, and to the fund.
-    function _post(uint256 account, int256 cash, uint256 payee, int256 payment, int256 toFund) private {
-        Posting[] memory postings = new Posting[](1 + (payment == 0 ? 0 : 1) + (toFund == 0 ? 0 : 1));
+    /// @dev Adds to an account, and to the fund.
+    function _post(uint256 account, int256 cash, int256 toFund) private {
+        Posting[] memory postings = new Posting[](2);
         postings[0] = Posting(account, cash, 0, 0);
-        if (payment != 0) postings[1] = Posting(payee, payment, 0, 0);
-        if (toFund != 0) postings[postings.length - 1] = Posting(AccountIds.main(FUND), toFund, 0, 0);
+        postings[1] = Posting(AccountIds.main(FUND), toFund, 0, 0);
         VAULT.post(postings);
     }
 }

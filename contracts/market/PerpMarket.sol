@@ -97,7 +97,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         onlyModule(ORDER_BOOK)
         returns (int256 base, uint256 fillPrice_, uint256 fee)
     {
-        _requireMayHold(t.account, t.marketId, _configs[t.marketId].trading);
+        _requireOwnMarket(t.account, t.marketId, _configs[t.marketId].trading);
         Context memory c = _open(t.account, t.marketId, t.newest.price());
         base = t.reduceOnly ? _clampToReduce(c, t.base) : t.base;
         if (base == 0) revert PerpMarket_ZeroSize();
@@ -137,67 +137,54 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
 
         released -= c.owed + int256(fee + charges.surcharge + charges.execution);
         _save(c, released, t.reserved, t.executor, charges.execution + charges.reward);
-        emit Traded(
-            t.account, t.marketId, base, quote, fillPrice_, fee, c.position.base, c.position.quote, released
-        );
+        emit Traded(t.account, t.marketId, base, quote, fillPrice_, fee, c.position.base, c.position.quote);
     }
 
     /// @inheritdoc IPerpMarket
     /// @custom:req PM-02
-    function settle(uint256 account, uint256 marketId)
-        external
-        onlyModule(LIQUIDATOR)
-        returns (Standing memory standing)
-    {
-        PriceRecord newest = ORACLE.newest(marketId);
-        Context memory c = _open(account, marketId, newest.price());
-        _save(c, -c.owed, 0, address(0), 0);
-        if (c.owed != 0) emit Settled(account, marketId, c.position.base, c.position.quote, c.owed);
-
-        (standing.cash, standing.markets) = (c.cash, c.markets);
-        if (c.position.base == 0) standing.markets &= ~_bit(marketId);
-        (standing.base, standing.quote, standing.skew) = (c.position.base, c.position.quote, c.state.skew());
-        (standing.newest, standing.margin, standing.trading) = (newest, c.config.margin, c.config.trading);
-        (standing.equity, standing.maintenance) =
-            _value(account, standing.markets & ~_bit(marketId), Measure.Health, 0, 0);
-        standing.equity += c.cash;
-        if (c.position.base != 0) {
-            uint256 price = MarginMath.healthPrice(c.config.trading, newest, c.position.base, false);
-            standing.equity += c.position.base.worthDown(price) + c.position.quote;
-            standing.maintenance +=
-                MarginMath.maintenance(c.config.margin, c.config.trading, c.position.base.abs(), price);
+    function fill(Fill calldata f) external onlyModule(LIQUIDATOR) returns (int256 cash, uint256 markets) {
+        Context memory c = _open(f.account, f.marketId, ORACLE.newest(f.marketId).price());
+        int256 released = PositionMath.fill(c.position, c.state, f.base, f.quote) - c.owed - int256(f.charge);
+        bool withPool = f.counter == _poolAccount(f.marketId);
+        Posting[] memory postings = new Posting[](withPool ? (f.toFund == 0 ? 1 : 2) + (f.reward == 0 ? 0 : 1) : 2);
+        if (withPool) {
+            c.state.poolQuote -= f.quote;
+            if (f.reward != 0) postings[1] = Posting(AccountIds.main(f.keeper), int256(f.reward), 0, 0);
+            if (f.toFund != 0) postings[postings.length - 1] = Posting(AccountIds.main(FUND), f.toFund, 0, 0);
+        } else {
+            postings[1] = _fillCounter(f, c.state);
+            _splitFee(f.marketId, c.state, f.counterFee, 0);
         }
+        _markets[f.marketId].store(c.state);
+        _positions[f.account][f.marketId].store(c.position);
+        uint256 flips = c.position.base == 0 ? _bit(f.marketId) : 0;
+        postings[0] = Posting(f.account, released, 0, flips);
+        VAULT.post(postings);
+        emit Filled(f.account, f.marketId, f.counter, f.base, f.quote, c.position.base, c.position.quote);
+        return (c.cash + c.owed + released, c.markets ^ flips);
     }
 
-    /// @inheritdoc IPerpMarket
-    /// @custom:req PM-03
-    function fill(Fill calldata f) external onlyModule(LIQUIDATOR) returns (int256 accountCash) {
-        MarketState memory s = _markets[f.marketId].load();
-        bool withPool = f.counter == _poolAccount(f.marketId);
-        Posting[] memory postings = new Posting[](withPool ? 1 : 2);
-        Position memory p;
-        Position memory other;
-        (p, postings[0]) = _fillOne(f.account, f.marketId, s, f.base, f.quote);
-        if (withPool) {
-            s.poolQuote -= f.quote;
-            (other.base, other.quote) = (-s.skew(), s.poolQuote);
-        } else {
-            (other, postings[1]) = _fillOne(f.counter, f.marketId, s, -f.base, -f.quote);
+    /// @dev The other account of a transfer: settles, takes the opposite, pays its fee. May open a position that the account may hold.
+    function _fillCounter(Fill calldata f, MarketState memory s) private returns (Posting memory posting) {
+        (Position memory p, int256 owed) = _settled(f.counter, f.marketId, s);
+        uint256 markets = VAULT.balanceOf(f.counter).markets();
+        if (p.base == 0) {
+            _requireMayHold(f.counter, f.marketId, _configs[f.marketId].trading);
+            _requireRoom(f.counter, markets & ~_bit(f.marketId));
         }
-        _splitFee(f.marketId, s, f.fee, 0);
-        _markets[f.marketId].store(s);
-        VAULT.post(postings);
-        accountCash = postings[0].cash;
-        emit Filled(
-            f.marketId, f.account, f.counter, f.base, f.quote, p.base, p.quote, other.base, other.quote
-        );
+        int256 released = PositionMath.fill(p, s, -f.base, -f.quote);
+        _positions[f.counter][f.marketId].store(p);
+        bool flips = (p.base != 0) != (markets & _bit(f.marketId) != 0);
+        posting = Posting(f.counter, released - owed - int256(f.counterFee), 0, flips ? _bit(f.marketId) : 0);
+        emit Filled(f.counter, f.marketId, f.account, -f.base, -f.quote, p.base, p.quote);
     }
 
     /// @inheritdoc IPerpMarket
     function chargePool(uint256 marketId, uint256 amount) external onlyModule(LIQUIDATOR) {
-        int256 quote = int256(_markets[marketId].poolQuote) - int256(amount);
-        _markets[marketId].poolQuote = SafeCast.toInt128(quote);
-        emit PoolCharged(marketId, amount, quote);
+        MarketState memory s = _markets[marketId].load();
+        s.poolQuote -= int256(amount);
+        _markets[marketId].store(s);
+        emit PoolCharged(marketId, amount, s.poolQuote);
     }
 
     /// @inheritdoc IPerpMarket
@@ -223,18 +210,20 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     /// @inheritdoc IPerpMarket
     /// @custom:req PM-05
     function configure(uint256 marketId, MarketWords calldata words) external onlyModule(CONFIGURATOR) {
-        MarketSlots storage slots = _markets[marketId];
         if (marketId > marketCount) {
             marketCount = marketId;
-            (slots.long.k, slots.short.k) = (uint96(PositionMath.RAY), uint96(PositionMath.RAY));
-            slots.accruedAt = uint40(block.timestamp);
+            MarketState memory fresh;
+            (fresh.longK, fresh.shortK, fresh.accruedAt) = (PositionMath.RAY, PositionMath.RAY, block.timestamp);
+            _markets[marketId].store(fresh);
         }
         _accrueStored(marketId);
+        MarketState memory s = _markets[marketId].load();
+        int256 limit = int256(words.liquidity.maxFundingRate());
+        s.rate = s.rate > limit ? limit : s.rate < -limit ? -limit : s.rate;
+        MarketSlots storage slots = _markets[marketId];
+        slots.store(s);
         _configs[marketId] = Config(words.margin, words.trading, words.liquidity);
         (slots.insuranceShareBps, slots.treasuryShareBps) = (words.insuranceShareBps, words.treasuryShareBps);
-        int256 limit = int256(words.liquidity.maxFundingRate());
-        int256 rate = slots.rate;
-        slots.rate = int64(rate > limit ? limit : rate < -limit ? -limit : rate);
     }
 
     /// @inheritdoc IPerpMarket
@@ -289,6 +278,22 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     }
 
     /// @inheritdoc IPerpMarket
+    function standing(uint256 account, uint256 marketId) external view returns (Standing memory s) {
+        MarketState memory state;
+        (state, s.newest) = _current(marketId);
+        (Position memory p, int256 owed) = _settled(account, marketId, state);
+        (s.margin, s.trading) = (_configs[marketId].margin, _configs[marketId].trading);
+        AccountBalance balance = VAULT.balanceOf(account);
+        (s.base, s.quote, s.skew, s.markets) = (p.base, p.quote, state.skew(), balance.markets());
+        (s.equity, s.maintenance) = _value(account, s.markets & ~_bit(marketId), Measure.Health, 0, 0);
+        s.equity += balance.cash() - owed;
+        if (p.base == 0) return s;
+        uint256 price = MarginMath.healthPrice(s.trading, s.newest, p.base, false);
+        s.equity += p.base.worthDown(price) + p.quote;
+        s.maintenance += MarginMath.maintenance(s.margin, s.trading, p.base.abs(), price);
+    }
+
+    /// @inheritdoc IPerpMarket
     function skew(uint256 marketId) external view returns (int256) {
         return _markets[marketId].load().skew();
     }
@@ -316,7 +321,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
 
     /// @inheritdoc IPerpMarket
     function openInterest(uint256 marketId) external view returns (uint256, uint256) {
-        return (_markets[marketId].openLong, _markets[marketId].openShort);
+        MarketState memory s = _markets[marketId].load();
+        return (s.openLong, s.openShort);
     }
 
     /// @inheritdoc IPerpMarket
@@ -357,7 +363,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
             (balance.cash(), balance.reserved(), balance.markets(), pool.cash());
         c.state = _markets[marketId].load();
         if (FundingMath.accrue(c.state, c.config.trading, c.config.liquidity, c.poolCash, newestPrice)) {
-            _emitAccrued(marketId, newestPrice, c.state);
+            _emitAccrued(marketId, c.state);
         }
         (c.position, c.owed) = _settled(account, marketId, c.state);
         c.cash -= c.owed;
@@ -375,24 +381,6 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         postings[0] = Posting(c.account, delta, -int256(released), flips);
         if (payment != 0) postings[1] = Posting(AccountIds.main(payee), int256(payment), 0, 0);
         VAULT.post(postings);
-    }
-
-    /// @dev Fills one side of a transfer between settled accounts and stores the position.
-    function _fillOne(uint256 account, uint256 marketId, MarketState memory s, int256 base, int256 quote)
-        private
-        returns (Position memory p, Posting memory posting)
-    {
-        PositionSlots storage slots = _positions[account][marketId];
-        p = slots.load();
-        bool held = p.base != 0;
-        if (!held) {
-            _requireMayHold(account, marketId, _configs[marketId].trading);
-            _requireRoom(account, VAULT.balanceOf(account).markets());
-        }
-        posting.account = account;
-        posting.cash = PositionMath.fill(p, s, base, quote);
-        if (held != (p.base != 0)) posting.flips = _bit(marketId);
-        slots.store(p);
     }
 
     function _clampToReduce(Context memory c, int256 base) private pure returns (int256) {
@@ -444,11 +432,17 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
 
     // --- rules ---
 
-    function _requireMayHold(uint256 account, uint256 marketId, TradingConfig trading) private pure {
+    /// @dev The market exists, and an isolated account is its own.
+    function _requireOwnMarket(uint256 account, uint256 marketId, TradingConfig trading) private pure {
         if (trading.scale() == 0) revert PerpMarket_NotListed(marketId);
         uint256 isolated = account.isolatedMarketOf();
         if (isolated != 0 && isolated != marketId) revert PerpMarket_WrongMarket(account, marketId);
-        if (isolated == 0 && trading.isolatedOnly()) revert PerpMarket_IsolatedOnly(marketId);
+    }
+
+    /// @dev As above, and a market may be closed to cross accounts.
+    function _requireMayHold(uint256 account, uint256 marketId, TradingConfig trading) private pure {
+        _requireOwnMarket(account, marketId, trading);
+        if (account.isolatedMarketOf() == 0 && trading.isolatedOnly()) revert PerpMarket_IsolatedOnly(marketId);
     }
 
     function _requireRoom(uint256 account, uint256 markets) private pure {
@@ -463,6 +457,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         view
         returns (int256 value, uint256 required)
     {
+        _requireMayHold(c.account, c.marketId, c.config.trading);
         uint256 haltUntil = c.config.liquidity.haltUntil();
         if (!Permissions.allowed(Permissions.Action.Open, record.state()) || block.timestamp < haltUntil) {
             revert PerpMarket_OpeningHalted(c.marketId, uint8(record.state()), haltUntil);
@@ -564,13 +559,13 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     }
 
     function _accrueStored(uint256 marketId) internal {
-        (MarketState memory s, PriceRecord newest) = _current(marketId);
+        (MarketState memory s,) = _current(marketId);
         _markets[marketId].store(s);
-        _emitAccrued(marketId, newest.price(), s);
+        _emitAccrued(marketId, s);
     }
 
-    function _emitAccrued(uint256 marketId, uint256 price, MarketState memory s) private {
-        emit Accrued(marketId, price, s.rate, s.longG, s.shortG, s.poolQuote);
+    function _emitAccrued(uint256 marketId, MarketState memory s) private {
+        emit Accrued(marketId, s.rate, s.longG, s.shortG, s.poolQuote);
     }
 
     /// @dev The pool's part of a fee at once, the others' to the unswept sums; `insurance` goes there whole.

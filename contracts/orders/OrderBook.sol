@@ -222,12 +222,12 @@ contract OrderBook is IOrderBook, AccessManaged {
             record: record,
             newest: newest
         });
-        try MARKET.trade(t) returns (int256 base, uint256 fillPrice, uint256 fee) {
-            emit OrderExecuted(hash, order.account, msg.sender, base, fillPrice, fee);
-        } catch (bytes memory error) {
-            if (!_isListed(error)) _revertWith(error);
+        try MARKET.trade(t) {
+            emit OrderExecuted(hash, order.account, msg.sender);
+        } catch (bytes memory refusal) {
+            if (!_isListed(refusal)) _revertWith(refusal);
             _commitments[hash].status = c.status;
-            return error;
+            return refusal;
         }
     }
 
@@ -244,8 +244,8 @@ contract OrderBook is IOrderBook, AccessManaged {
     }
 
     /// @dev Whether a refusal of the market is one that ends an order, rather than a failure of the machine.
-    function _isListed(bytes memory error) private pure returns (bool) {
-        bytes4 s = bytes4(error);
+    function _isListed(bytes memory refusal) private pure returns (bool) {
+        bytes4 s = bytes4(refusal);
         return s == IPerpMarket.PerpMarket_InsufficientMargin.selector
             || s == IPerpMarket.PerpMarket_PriceNotAcceptable.selector
             || s == IPerpMarket.PerpMarket_NothingToReduce.selector || s == IPerpMarket.PerpMarket_OpeningHalted.selector
@@ -297,9 +297,9 @@ contract OrderBook is IOrderBook, AccessManaged {
         if (msg.sender != account.ownerOf()) revert OrderBook_NotOwner(account, msg.sender);
     }
 
-    function _revertWith(bytes memory error) private pure {
+    function _revertWith(bytes memory refusal) private pure {
         assembly ("memory-safe") {
-            revert(add(error, 32), mload(error))
+            revert(add(refusal, 32), mload(refusal))
         }
     }
 }

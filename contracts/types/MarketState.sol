@@ -3,44 +3,32 @@ pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-/// @notice One side of a market (long or short): accumulators per unit of base, RAY. One slot.
-struct Side {
-    int128 g;
-    uint96 k;
-    uint32 epoch;
-}
-
-/// @notice What a side's accumulators were when an epoch ended.
+/// @notice What a side's accumulators were when an epoch ended, RAY.
 struct EpochEnd {
     int128 g;
     uint96 k;
 }
 
-/// @notice The four live slots of a market, and the fees that wait for the sweep.
-/// @dev Slots: long | short | openLong, openShort | poolQuote, rate, accruedAt | fees.
-/// poolQuote: WAD dollars, what the pool's position −(openLong − openShort) was entered for, with all that accrued to it.
-/// rate: funding, WAD per day. Open interest is Σ |base| over a side's positions plus ownerless dust (invariant PM-02).
+/// @notice The four live slots of a market, and the fees that wait for the sweep. Packed by hand: each slot is read and written once.
+/// @dev longSide, shortSide: epoch 32 | k 96 | g 128, accumulators per unit of base, RAY.
+/// openInterest: short 128 | long 128, WAD base: Σ |base| over a side's positions plus ownerless dust (invariant PM-02).
+/// funding: accruedAt 40 | rate 64 | poolQuote 128. poolQuote: WAD dollars, what the pool's position −(long − short) was entered for,
+/// with all that accrued to it; rate: WAD per day.
 struct MarketSlots {
-    Side long;
-    Side short;
-    uint128 openLong;
-    uint128 openShort;
-    int128 poolQuote;
-    int64 rate;
-    uint40 accruedAt;
+    uint256 longSide;
+    uint256 shortSide;
+    uint256 openInterest;
+    uint256 funding;
     uint112 insuranceFees;
     uint112 treasuryFees;
     uint16 insuranceShareBps;
     uint16 treasuryShareBps;
 }
 
-/// @notice A position in two slots.
+/// @notice A position in two slots: quote 128 | base 128, and its side's epoch 32 | k 96 | g 128 when it was last touched.
 struct PositionSlots {
-    int128 base;
-    int128 quote;
-    int128 g;
-    uint96 k;
-    uint32 epoch;
+    uint256 sizes;
+    uint256 side;
 }
 
 /// @notice A market's live state in memory.
@@ -82,29 +70,43 @@ library MarketStateLib {
     }
 
     function load(MarketSlots storage slots) internal view returns (MarketState memory s) {
-        Side memory side = slots.long;
-        (s.longG, s.longK, s.longEpoch) = (side.g, side.k, side.epoch);
-        side = slots.short;
-        (s.shortG, s.shortK, s.shortEpoch) = (side.g, side.k, side.epoch);
-        (s.openLong, s.openShort) = (slots.openLong, slots.openShort);
-        (s.poolQuote, s.rate, s.accruedAt) = (slots.poolQuote, slots.rate, slots.accruedAt);
+        (s.longG, s.longK, s.longEpoch) = unpackSide(slots.longSide);
+        (s.shortG, s.shortK, s.shortEpoch) = unpackSide(slots.shortSide);
+        uint256 word = slots.openInterest;
+        (s.openLong, s.openShort) = (uint128(word), word >> 128);
+        word = slots.funding;
+        (s.poolQuote, s.rate, s.accruedAt) = (int128(uint128(word)), int64(uint64(word >> 128)), word >> 192);
     }
 
     function store(MarketSlots storage slots, MarketState memory s) internal {
-        slots.long = Side(s.longG.toInt128(), s.longK.toUint96(), uint32(s.longEpoch));
-        slots.short = Side(s.shortG.toInt128(), s.shortK.toUint96(), uint32(s.shortEpoch));
-        (slots.openLong, slots.openShort) = (s.openLong.toUint128(), s.openShort.toUint128());
-        (slots.poolQuote, slots.rate, slots.accruedAt) =
-            (s.poolQuote.toInt128(), s.rate.toInt64(), uint40(s.accruedAt));
+        slots.longSide = packSide(s.longG, s.longK, s.longEpoch);
+        slots.shortSide = packSide(s.shortG, s.shortK, s.shortEpoch);
+        slots.openInterest = uint256(s.openLong.toUint128()) | uint256(s.openShort.toUint128()) << 128;
+        slots.funding = low128(s.poolQuote) | uint256(uint64(s.rate.toInt64())) << 128 | s.accruedAt << 192;
     }
 
     function load(PositionSlots storage slots) internal view returns (Position memory p) {
-        (p.base, p.quote) = (slots.base, slots.quote);
-        if (p.base != 0) (p.g, p.k, p.epoch) = (slots.g, slots.k, slots.epoch);
+        uint256 word = slots.sizes;
+        (p.base, p.quote) = (int128(uint128(word)), int128(uint128(word >> 128)));
+        if (p.base != 0) (p.g, p.k, p.epoch) = unpackSide(slots.side);
     }
 
     function store(PositionSlots storage slots, Position memory p) internal {
-        (slots.base, slots.quote) = (p.base.toInt128(), p.quote.toInt128());
-        (slots.g, slots.k, slots.epoch) = (p.g.toInt128(), p.k.toUint96(), uint32(p.epoch));
+        slots.sizes = low128(p.base) | low128(p.quote) << 128;
+        slots.side = packSide(p.g, p.k, p.epoch);
+    }
+
+    /// @dev k never passes RAY, which fits; an epoch is one deleveraging event at least.
+    function packSide(int256 g, uint256 k, uint256 epoch) internal pure returns (uint256) {
+        return low128(g) | k << 128 | epoch << 224;
+    }
+
+    function unpackSide(uint256 word) internal pure returns (int256 g, uint256 k, uint256 epoch) {
+        return (int128(uint128(word)), uint96(word >> 128), word >> 224);
+    }
+
+    /// @dev The low half of a word; reverts where the number does not fit.
+    function low128(int256 a) private pure returns (uint256) {
+        return uint256(uint128(a.toInt128()));
     }
 }

@@ -76,11 +76,10 @@ contract MarginVault is IMarginVault {
         for (uint256 i; i < postings.length; ++i) {
             Posting calldata p = postings[i];
             AccountBalance last = _balances[p.account];
-            int256 cash = last.cash() + p.cash;
             uint256 reserved = uint256(int256(last.reserved()) + p.reserved);
-            uint256 markets = last.markets() ^ p.flips;
-            _balances[p.account] = AccountBalanceLib.pack(cash, reserved, markets);
-            emit Posted(p.account, cash, reserved, markets);
+            AccountBalance balance = AccountBalanceLib.pack(last.cash() + p.cash, reserved, last.markets() ^ p.flips);
+            _balances[p.account] = balance;
+            emit Posted(p.account, balance);
         }
     }
 

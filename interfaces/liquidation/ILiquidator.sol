@@ -43,7 +43,8 @@ interface ILiquidator {
     error Liquidator_Healthy(uint256 account, int256 equity, uint256 maintenance);
     error Liquidator_Bankrupt(uint256 account, int256 equity);
     error Liquidator_NotBankrupt(uint256 account, int256 equity);
-    error Liquidator_CapReached(uint256 marketId, uint256 sequence, uint256 room);
+    /// @dev Until that time close-outs may move the market by `room` more, WAD base, which is too little for a chunk.
+    error Liquidator_CapReached(uint256 marketId, uint256 until, uint256 room);
     error Liquidator_NotOwner(uint256 account, address caller);
     error Liquidator_SameAccount(uint256 account);
     error Liquidator_WrongSize(int256 base, int256 position);
@@ -77,9 +78,9 @@ interface ILiquidator {
 
     function isLiquidatable(uint256 account) external view returns (bool);
 
-    /// @notice Returns moved WAD base that liquidations moved at the record `sequence`. Then absorbed WAD base by which absorptions grew the skew in `hour`.
+    /// @notice What liquidations moved since windowStart, and by what absorptions grew the skew in `hour` (since 1970): WAD base.
     function counters(uint256 marketId)
         external
         view
-        returns (uint256 sequence, uint256 moved, uint256 hour, uint256 absorbed);
+        returns (uint256 windowStart, uint256 moved, uint256 hour, uint256 absorbed);
 }

@@ -22,9 +22,10 @@ struct Trade {
     PriceRecord newest;
 }
 
-/// @notice What a liquidation needs to know of an account in one market, all at health prices, after accrual and settlement.
+/// @notice What a liquidation needs to know of an account in one market, as if accrued and settled now.
+/// @param equity, maintenance Of the whole account at health prices, WAD dollars.
+/// @param base, quote The effective position, WAD. @param skew Of the market, WAD base.
 struct Standing {
-    int256 cash;
     int256 equity;
     uint256 maintenance;
     uint256 markets;
@@ -39,23 +40,26 @@ struct Standing {
 /// @notice A fill between two accounts, or with the pool, at a sum that the liquidator computed.
 /// @param base, quote WAD, what `account` gets; the counterpart gets the opposite.
 /// @param counter The other account; the pool's account of the market for the pool.
-/// @param fee WAD dollars already taken from an account, to be split.
+/// @param charge WAD dollars from the account: `reward` to the keeper's main account and `toFund` (negative: the fund adds to it).
+/// Only with the pool. @param counterFee WAD dollars from the other account, split as fees are. Only without the pool.
 struct Fill {
     uint256 marketId;
     uint256 account;
     uint256 counter;
     int256 base;
     int256 quote;
-    uint256 fee;
+    uint256 charge;
+    address keeper;
+    uint256 reward;
+    int256 toFund;
+    uint256 counterFee;
 }
 
 /// @title Positions, funding, fills and margin of all markets.
 interface IPerpMarket {
     /// @notice A market's state after time was accrued.
-    event Accrued(
-        uint256 indexed marketId, uint256 price, int256 rate, int256 longG, int256 shortG, int256 poolQuote
-    );
-    /// @notice A fill against the pool by an order. newBase, newQuote: the position that results; cash: what the account's cash changed by.
+    event Accrued(uint256 indexed marketId, int256 rate, int256 longG, int256 shortG, int256 poolQuote);
+    /// @notice A fill against the pool by an order. newBase, newQuote: the position that results.
     event Traded(
         uint256 indexed account,
         uint256 indexed marketId,
@@ -64,23 +68,18 @@ interface IPerpMarket {
         uint256 fillPrice,
         uint256 fee,
         int256 newBase,
-        int256 newQuote,
-        int256 cash
+        int256 newQuote
     );
-    /// @notice A fill of the liquidator between two accounts. Bases and quotes are the positions that result (the pool's: −skew and its quote).
+    /// @notice One side of a fill of the liquidator. newBase, newQuote: the position that results. The pool's side goes without saying.
     event Filled(
-        uint256 indexed marketId,
         uint256 indexed account,
+        uint256 indexed marketId,
         uint256 indexed counter,
         int256 base,
         int256 quote,
         int256 newBase,
-        int256 newQuote,
-        int256 counterBase,
-        int256 counterQuote
+        int256 newQuote
     );
-    /// @notice A position was brought to its side's accumulators; owed went from the account's cash.
-    event Settled(uint256 indexed account, uint256 indexed marketId, int256 base, int256 quote, int256 owed);
     event FeesSwept(uint256 indexed marketId, uint256 insurance, uint256 treasury);
     event PoolCharged(uint256 indexed marketId, uint256 amount, int256 poolQuote);
 
@@ -106,11 +105,9 @@ interface IPerpMarket {
     /// Returns base What was filled, WAD (a reduce-only order clamps). Then fillPrice WAD dollars. Then fee WAD dollars.
     function trade(Trade calldata t) external returns (int256 base, uint256 fillPrice, uint256 fee);
 
-    /// @notice Accrues the market and settles the account in it; the liquidator only.
-    function settle(uint256 account, uint256 marketId) external returns (Standing memory standing);
-
-    /// @notice Moves a position between settled accounts at a given sum; the liquidator only. Cash that closing releases is posted.
-    function fill(Fill calldata f) external returns (int256 accountCash);
+    /// @notice Moves part of a position between two accounts at a given sum; the liquidator only. Accrues and settles first.
+    /// Returns the account's cash and its markets afterwards.
+    function fill(Fill calldata f) external returns (int256 cash, uint256 markets);
 
     /// @notice Takes a debt that nobody else bears from the pool's account of the market; the liquidator only.
     function chargePool(uint256 marketId, uint256 amount) external;
@@ -140,6 +137,9 @@ interface IPerpMarket {
 
     /// @notice Returns equity_, maintenance WAD dollars at health prices.
     function healthOf(uint256 account) external view returns (int256 equity_, uint256 maintenance);
+
+    /// @notice An account's standing in a market, for liquidations.
+    function standing(uint256 account, uint256 marketId) external view returns (Standing memory);
 
     /// @notice Collateral against initial margin, every market fresh, with up to `gain` of the result in `marketId` taken off.
     /// Reverts with PerpMarket_InsufficientMargin where it does not suffice.

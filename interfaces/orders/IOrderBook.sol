@@ -61,9 +61,8 @@ interface IOrderBook {
         uint256 feeReserve
     );
     event OrderCancelled(bytes32 indexed hash, uint256 indexed account);
-    event OrderExecuted(
-        bytes32 indexed hash, uint256 indexed account, address indexed executor, int256 base, uint256 fillPrice, uint256 fee
-    );
+    /// @notice The order was filled, as the market's Traded before it says.
+    event OrderExecuted(bytes32 indexed hash, uint256 indexed account, address indexed executor);
     /// @notice The order's record never came: taker fee back, `paid` to the executor.
     event OrderVoided(bytes32 indexed hash, uint256 indexed account, address indexed executor, uint256 paid);
     /// @notice A rule refused the order, whose own error `reason` is; `forfeited` of the fee reserve went to the insurance fund.

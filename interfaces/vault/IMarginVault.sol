@@ -8,8 +8,8 @@ interface IMarginVault {
     event Deposited(uint256 indexed account, address indexed from, uint256 amount, int256 cash);
     event Withdrawn(uint256 indexed account, address indexed to, uint256 amount, int256 cash);
     event Transferred(uint256 indexed from, uint256 indexed to, uint256 amount);
-    /// @notice An entry of another room; `cash`, `reserved` and `markets` are what results.
-    event Posted(uint256 indexed account, int256 cash, uint256 reserved, uint256 markets);
+    /// @notice An entry of another room, and the account's packed slot that results.
+    event Posted(uint256 indexed account, AccountBalance balance);
 
     error MarginVault_ZeroAmount();
     error MarginVault_InvalidAccount(uint256 account);

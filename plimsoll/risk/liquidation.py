@@ -7,7 +7,7 @@ from typing import NamedTuple
 from plimsoll.core import ids
 from plimsoll.core.units import WAD
 from plimsoll.risk import margin
-from plimsoll.risk.market import Market
+from plimsoll.risk.market import CAP_SECONDS, Market
 from plimsoll.risk.oracle import DOUBTFUL, Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import State
@@ -81,7 +81,7 @@ def liquidate(state: State, now: int, sender: int, account: int, market_id: int)
     debt = 0
     if not state.changed_account(account).markets:
         debt, _ = _settle_debt(state, account, [(market, 1)])
-    market.count_moved(record.sequence, size)
+    market.count_moved(now, size)
     return CloseOut(size, quote.price, cost, reward, top_up, debt)
 
 
@@ -143,8 +143,9 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
             state.fill(market, account, -base, filled.amount)
             market.pool_quote -= filled.amount
             grown = max(0, abs(market.skew) - before)
-            market.count_moved(record.sequence, grown)
-            market.count_absorbed(now, grown)
+            if grown:
+                market.count_moved(now, grown)
+                market.count_absorbed(now, grown)
     reward = _absorb_reward(state, len(markets), basefee)
     state.credit(state.fund_account, -reward)
     state.credit(ids.pack(sender), reward)
@@ -216,11 +217,11 @@ def _chunk(
         if equity - lost - cost < required - released_maintenance(market, held, size, price, now):
             size = held
     fees = rules.params.maker_bps + rules.params.taker_bps
-    room = max(0, market.scale * fees // 10_000 - market.moved_at(record.sequence))
+    room = max(0, market.scale * fees // 10_000 - market.moved_in(now))
     if size > room:
-        size = room
-        if size < minimum or held - size < minimum:
-            raise Refusal("Liquidator_CapReached", market.id, record.sequence, room)
+        size = min(room, held - minimum)
+        if size < minimum:
+            raise Refusal("Liquidator_CapReached", market.id, market.moved_since + CAP_SECONDS + 1, room)
     return size
 
 

@@ -13,6 +13,8 @@ from plimsoll.risk.position import Position, SideState
 from plimsoll.risk.refusals import Refusal
 
 ROLLOVER_BELOW = 10**18
+CAP_SECONDS = 15
+"""Length of a window in which close-outs may move a market by its cap."""
 LONG, SHORT = 1, -1
 
 
@@ -29,7 +31,7 @@ class Market(Recorded):
     __slots__ = (
         "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "ends_long", "ends_short", "epoch_long",
         "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last", "long", "moved",
-        "moved_sequence", "newest", "order_params", "ownerless_long", "ownerless_short", "peak", "pool_account",
+        "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "peak", "pool_account",
         "pool_quote", "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale", "short",
         "stored_long", "stored_long_g", "stored_quote", "stored_short", "stored_short_g", "unswept_insurance",
         "unswept_treasury",
@@ -61,7 +63,7 @@ class Market(Recorded):
         self.last = now
         self.pool_quote = 0
         self.unswept_insurance = self.unswept_treasury = 0
-        self.moved_sequence = self.moved = 0
+        self.moved_since = self.moved = 0
         self.absorbed_hour = self.absorbed = 0
         self.queue_next = self.queue_head = 1
         # what the checks of the sums need and the protocol does not
@@ -176,13 +178,14 @@ class Market(Recorded):
 
     # --------------------------------------------------------------------------------------------------- liquidation
 
-    def moved_at(self, sequence: int) -> int:
-        """What close-outs and absorptions moved at this record."""
-        return self.moved if self.moved_sequence == sequence else 0
+    def moved_in(self, now: int) -> int:
+        """What close-outs and absorptions moved in the window of `now`."""
+        return self.moved if now <= self.moved_since + CAP_SECONDS else 0
 
-    def count_moved(self, sequence: int, size: int) -> None:
-        self.moved = self.moved_at(sequence) + size
-        self.moved_sequence = sequence
+    def count_moved(self, now: int, size: int) -> None:
+        self.moved = self.moved_in(now) + size
+        if now > self.moved_since + CAP_SECONDS:
+            self.moved_since = now
 
     def absorbed_in(self, now: int) -> int:
         """What absorptions added to |skew| in the hour of `now`."""

@@ -48,6 +48,7 @@ def trade(
         size = max(size, -before) if before > 0 else min(size, -before)
     increases = not before or (before > 0) == (size > 0) or abs(size) > abs(before)
     if increases:
+        require_permission(account, market)
         if record.state != OPEN or now < market.halt_until:
             raise Refusal("PerpMarket_OpeningHalted", market_id, record.state, market.halt_until)
         state.require_fresh(account, now, but=market_id)
@@ -95,15 +96,21 @@ def require_market(state: State, account: int, market_id: int) -> Market:
     market = state.markets.get(market_id)
     if market is None:
         raise Refusal("PerpMarket_NotListed", market_id)
-    require_permission(account, market)
+    require_own_market(account, market)
     return market
 
 
-def require_permission(account: int, market: Market) -> None:
+def require_own_market(account: int, market: Market) -> None:
+    """An isolated account's market is its own."""
     isolated = account >> 64 & 0xFFFFFFFF
     if isolated not in (0, market.id):
         raise Refusal("PerpMarket_WrongMarket", account, market.id)
-    if not isolated and market.rules.params.isolated_only:
+
+
+def require_permission(account: int, market: Market) -> None:
+    """The account may open a position here."""
+    require_own_market(account, market)
+    if not account >> 64 & 0xFFFFFFFF and market.rules.params.isolated_only:
         raise Refusal("PerpMarket_IsolatedOnly", market.id)
 
 
@@ -153,7 +160,7 @@ def released_maintenance(market: Market, held: int, size: int, price: int, now: 
 def keeper_reward(state: State, market: Market, cost: int) -> int:
     """clamp(keeperShare × cost, keeperMin, keeperMax)."""
     params = state.liquidation_params
-    return min(max(cost * params.keeper_share_bps // 10_000, market.rules.keeper_min), params.keeper_max)
+    return min(max(cost * params.keeper_share_bps // 10_000, market.rules.mm_keeper_min), params.keeper_max)
 
 
 def _require_limits(state: State, market: Market, after: int, skew_before: int, price: int) -> None:
