@@ -27,10 +27,19 @@ from plimsoll.core.units import BPS, WAD, format_usd, to_units, to_wad
 from plimsoll.risk.refusals import Refusal
 from plimsoll.sdk import events
 from plimsoll.sdk.contracts import Contracts
-from plimsoll.sdk.events import ORDER_ENDS, Happened, OrderPlaced
+from plimsoll.sdk.events import (
+    ORDER_ENDS,
+    Happened,
+    OrderExecuted,
+    OrderFailed,
+    OrderPlaced,
+    OrderVoided,
+    Traded,
+    decode_all,
+)
 from plimsoll.sdk.history import Histories, OpenOrder, open_orders
 from plimsoll.sdk.orders import Order, limit_order, market_order
-from plimsoll.sdk.refusals import refusals_as_user_errors
+from plimsoll.sdk.refusals import in_words, refusals_as_user_errors
 from plimsoll.sdk.snapshots import (
     AccountSnapshot,
     MarketSnapshot,
@@ -76,6 +85,16 @@ class Placed:
     settle_from: int
     sequence: int
     receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an order ended: "filled", "failed", "void" or "cancelled"; the fill, or in words why there is none."""
+
+    status: str
+    record: Happened
+    fill: Traded | None = None
+    reason: str = ""
 
 
 class Plimsoll:
@@ -247,14 +266,14 @@ class Plimsoll:
         wanted = self._own(account) if account != 0 else None
         return open_orders(self._histories.orders(wanted))
 
-    def wait_for(self, placed: Placed | bytes, timeout_seconds: float = 30.0) -> Happened:
-        """How an order ended: executed, failed, voided or cancelled. Raises UserError when it hasn't in time."""
+    def wait_for(self, placed: Placed | bytes, timeout_seconds: float = 30.0) -> Outcome:
+        """How an order ended. Raises UserError when it hasn't in time."""
         key = placed if isinstance(placed, bytes) else placed.hash
         deadline = time.monotonic() + timeout_seconds
         while True:
             for record in self._histories.past(self.contracts.order_book, None, [key]):
                 if isinstance(record, ORDER_ENDS):
-                    return record
+                    return self._outcome(record)
             if time.monotonic() > deadline:
                 raise UserError(
                     f"order 0x{key.hex()} is still open after {timeout_seconds:g} s; is an executor running?"
@@ -298,6 +317,21 @@ class Plimsoll:
     ) -> list[Happened]:
         """Events of these kinds (`events.FILLS`, `.LIQUIDATIONS`, `.FUNDING` …) in order, of one account or of all."""
         return self._histories.of(kinds, account=account, from_block=from_block)
+
+    def _outcome(self, record: Happened) -> Outcome:
+        if isinstance(record, OrderExecuted):
+            return Outcome("filled", record, self._fill_before(record))
+        if isinstance(record, OrderFailed):
+            return Outcome("failed", record, reason=in_words(self.chain.revert_of(record.reason)))
+        if isinstance(record, OrderVoided):
+            return Outcome("void", record, reason="no price was recorded in time")
+        return Outcome("cancelled", record)
+
+    def _fill_before(self, executed: OrderExecuted) -> Traded:
+        """The fill that an execution stands for: the last one before it in its transaction."""
+        receipt = self.chain.receipt(executed.tx_hash)
+        fills = [] if receipt is None else decode_all(self.contracts.market.events(receipt, "Traded"))
+        return next(one for one in reversed(fills) if isinstance(one, Traded) and one.log_index < executed.log_index)
 
     # --- parts ---------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from plimsoll.chain.contracts import Occurrence
 from plimsoll.sdk.orders import Order, order_from
+from plimsoll.sdk.words import Balance, unpack_balance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +59,14 @@ class Transferred(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted(Happened):
-    """An account's slot after an entry: `markets` is the bitmap of its positions."""
+    """An account's slot after an entry, packed."""
 
     account: int
-    cash: int
-    reserved: int
-    markets: int
+    balance: int
+
+    @property
+    def unpacked(self) -> Balance:
+        return unpack_balance(self.balance)
 
 
 # --- market ------------------------------------------------------------------------------------------------------
@@ -74,7 +77,6 @@ class Accrued(Happened):
     """Funding and utilisation up to now: `rate` per day, accumulators RAY, the pool's quote that results."""
 
     market_id: int
-    price: int
     rate: int
     long_g: int
     short_g: int
@@ -83,7 +85,7 @@ class Accrued(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traded(Happened):
-    """A fill against the pool by an order; `cash` is what the account's cash changed by."""
+    """A fill against the pool by an order; the position that results."""
 
     account: int
     market_id: int
@@ -93,33 +95,19 @@ class Traded(Happened):
     fee: int
     new_base: int
     new_quote: int
-    cash: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled(Happened):
-    """A fill by the liquidator; bases and quotes of both sides are what results."""
+    """One side of a fill by the liquidator; the position that results. The pool's side goes without saying."""
 
-    market_id: int
     account: int
+    market_id: int
     counter: int
     base: int
     quote: int
     new_base: int
     new_quote: int
-    counter_base: int
-    counter_quote: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled(Happened):
-    """A position paid what it owed by the time of a liquidation."""
-
-    account: int
-    market_id: int
-    base: int
-    quote: int
-    owed: int
 
 
 # --- orders ------------------------------------------------------------------------------------------------------
@@ -150,9 +138,6 @@ class OrderExecuted(Happened):
     hash: bytes
     account: int
     executor: str
-    base: int
-    fill_price: int
-    fee: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,8 +263,8 @@ class UpdateSkipped(Happened):
 KINDS: Mapping[str, type[Happened]] = {
     kind.__name__: kind
     for kind in (
-        Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, Settled, OrderPlaced, OrderCancelled,
-        OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, Liquidated, TakenOver, PositionAbsorbed,
+        Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, OrderPlaced, OrderCancelled, OrderExecuted,
+        OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, Liquidated, TakenOver, PositionAbsorbed,
         Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
     )
 }  # fmt: skip
@@ -287,7 +272,7 @@ KINDS: Mapping[str, type[Happened]] = {
 
 FILLS = (Traded, Filled)
 LIQUIDATIONS = (Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered)
-FUNDING = (Accrued, Settled)
+FUNDING = (Accrued,)
 ORDER_ENDS = (OrderCancelled, OrderExecuted, OrderVoided, OrderFailed)
 
 

@@ -34,7 +34,7 @@ class Accumulators:
 
 @dataclass(frozen=True, slots=True)
 class MarketSnapshot:
-    """A market. `moved_sequence`, `moved`: what liquidations moved, WAD base, at that price record."""
+    """A market. `moved`: what liquidations moved, WAD base, in the window that began at `moved_since`, Unix seconds."""
 
     market_id: int
     time: int
@@ -51,7 +51,7 @@ class MarketSnapshot:
     pool_cash: int
     rate: int
     accrued_at: int
-    moved_sequence: int
+    moved_since: int
     moved: int
 
     @property
@@ -114,7 +114,7 @@ class MarketSnapshot:
         market.g_long, market.k_long, market.epoch_long = self.long_side.g, self.long_side.k, self.long_side.epoch
         market.g_short, market.k_short, market.epoch_short = self.short_side.g, self.short_side.k, self.short_side.epoch
         market.rate, market.pool_quote = self.rate, self.pool_quote
-        market.moved_sequence, market.moved = self.moved_sequence, self.moved
+        market.moved_since, market.moved = self.moved_since, self.moved
         market.queue_next, market.queue_head = self.queue_next, self.queue_head
         return market
 
@@ -202,7 +202,7 @@ def read_markets(
     found = {}
     for place, market_id in enumerate(wanted):
         words, state, newest, (order_config, following, head), counters, pool_cash = results[place * 6 : place * 6 + 6]
-        moved_sequence, moved, _, _ = counters
+        moved_since, moved, _, _ = counters
         found[market_id] = MarketSnapshot(
             market_id=market_id,
             time=block.timestamp,
@@ -224,7 +224,7 @@ def read_markets(
             pool_cash=pool_cash,
             rate=state.rate,
             accrued_at=state.accruedAt,
-            moved_sequence=moved_sequence,
+            moved_since=moved_since,
             moved=moved,
         )
     return found

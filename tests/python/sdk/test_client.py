@@ -114,8 +114,9 @@ def test_place_market__and_execution__is_what_the_quote_said(world: World) -> No
     world.tick(2)
     world.execute(placed)
     ended = trader.wait_for(placed, 1)
-    assert isinstance(ended, OrderExecuted)
-    assert (ended.base, ended.fill_price, ended.fee) == (quote.base, quote.fill_price, quote.fee)
+    assert isinstance(ended.record, OrderExecuted)
+    assert ended.fill is not None
+    assert (ended.fill.base, ended.fill.fill_price, ended.fill.fee) == (quote.base, quote.fill_price, quote.fee)
     assert trader.open_orders() == []
     held = trader.position("ETH")
     assert held is not None
@@ -151,8 +152,9 @@ def test_place_market__slippage__sets_the_acceptable_price(world: World) -> None
     world.execute(sell)
     world.execute(exact)
     failed = trader.wait_for(exact.hash, 1)
-    assert isinstance(failed, OrderFailed)
-    assert "PerpMarket_PriceNotAcceptable" in world.chain.revert_of(failed.reason).reason
+    assert isinstance(failed.record, OrderFailed)
+    assert (failed.status, failed.fill) == ("failed", None)
+    assert "is worse than the acceptable $3,100.50" in failed.reason
 
 
 def test_cancel__a_limit_order__by_its_hash(world: World) -> None:
@@ -160,7 +162,9 @@ def test_cancel__a_limit_order__by_its_hash(world: World) -> None:
     placed = trader.place_limit("ETH", 1, "2900", expiry=world.evm.timestamp + 60)
     assert placed.sequence == 0
     trader.cancel(placed.hash)
-    assert isinstance(trader.wait_for(placed, 1), OrderCancelled)
+    ended = trader.wait_for(placed, 1)
+    assert isinstance(ended.record, OrderCancelled)
+    assert ended.status == "cancelled"
     with pytest.raises(UserError, match="cancel: there is no such open order"):
         trader.cancel(placed.order)
     with pytest.raises(UserError, match="none was placed with that hash"):
@@ -219,6 +223,15 @@ def test_size__what_makes_no_sense__is_refused(world: World, size: str) -> None:
 def test_quote__larger_than_the_market__is_refused(world: World) -> None:
     with pytest.raises(UserError, match="no price for a fill of that size; the scale is 333,333"):
         world.client().quote("ETH", "-700_000")
+
+
+def test_wait_for__no_price_in_time__is_void(world: World) -> None:
+    trader = world.trader("trader", 1_000)
+    placed = trader.place_market("ETH", 1)
+    world.evm.advance(9)
+    world.execute(placed)
+    ended = trader.wait_for(placed, 1)
+    assert (ended.status, ended.reason) == ("void", "no price was recorded in time")
 
 
 # --- snapshots ----------------------------------------------------------------------------------------------------

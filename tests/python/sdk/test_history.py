@@ -111,7 +111,7 @@ def placed(sequence: int = 1) -> OrderPlaced:
 
 
 def executed() -> OrderExecuted:
-    return OrderExecuted(hash=HASH, account=1, executor="0x", base=5, fill_price=1, fee=1, **AT)  # type: ignore[arg-type]
+    return OrderExecuted(hash=HASH, account=1, executor="0x", **AT)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
