@@ -92,7 +92,7 @@ def dollars(decimals: int, low: int, high: int, suffix: str = "") -> Field:
     def show(value: int) -> str:
         return f"${from_units(value, decimals):,f}"
 
-    return Field(lambda value: _number(value, "", decimals, "dollars", '"$1_000"', "$"), show, low, high, suffix)
+    return Field(lambda value: _number(value, "", decimals, "an amount of dollars", '"$1_000"', "$"), show, low, high, suffix)
 
 
 def seconds(low: int, high: int) -> Field:

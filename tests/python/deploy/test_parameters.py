@@ -1,0 +1,210 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plimsoll.core.errors import UserError
+from plimsoll.core.units import WAD
+from plimsoll.deploy import parameters
+from plimsoll.deploy.parameters import FOLDER, Parameters, beacon_id, load, parse
+from plimsoll.risk.config import MarketParams
+from plimsoll.sdk import oracle
+
+DEVNET = (FOLDER / "devnet.toml").read_text()
+FILE = Path("test.toml")
+
+
+def changed(*changes: tuple[str, str]) -> str:
+    """The devnet's file with the first of each text replaced."""
+    text = DEVNET
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def refusal(*changes: tuple[str, str]) -> str:
+    with pytest.raises(UserError) as caught:
+        parse(changed(*changes), FILE)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("network", parameters.networks())
+def test_load__every_network__parses(network: str) -> None:
+    loaded = load(network)
+    assert loaded.network == network
+    assert sum(market.weight_bps for market in loaded.markets) == 10_000
+
+
+def test_load__devnet__values_in_the_contracts_units() -> None:
+    loaded = load("devnet")
+    eth, btc = loaded.markets
+    assert (loaded.chain_id, loaded.development, loaded.gas_market) == (901, True, 1)
+    assert (eth.id, eth.name, eth.scale, btc.id) == (1, "ETH/USD", 400_000 * WAD, 2)
+    assert eth.params == MarketParams(max_skew_bps=250, rate_at_kink_bps=2, rate_at_full_bps=20)
+    assert (btc.params.penalty_bps, btc.oracle.dispersion_bps, btc.oracle.open_confidence_bps) == (60, 40, 20)
+    assert (eth.orders.execution_fee, eth.orders.fee_reserve_bps) == (WAD // 2, 6)
+    assert [source.is_push for source in eth.sources] == [False, False, False, True]
+    assert (loaded.governance.admin_delay, loaded.governance.risk_delay) == (7 * 86_400, 2 * 86_400)
+
+
+def test_load__local__is_the_devnet_on_another_chain() -> None:
+    devnet, local = load("devnet"), load("local")
+    assert devnet.chain_id != local.chain_id
+    assert (devnet.markets, devnet.token, devnet.governance) == (local.markets, local.token, local.governance)
+
+
+def test_load__no_file__names_the_template() -> None:
+    with pytest.raises(UserError, match=r"no parameters for nowhere: .* copy template.toml and fill it in"):
+        load("nowhere")
+
+
+def test_load__a_path__works(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(DEVNET)
+    assert load(str(file)).network == "mine"
+
+
+def test_template__filled_in__parses() -> None:
+    template = (FOLDER / "template.toml").read_text()
+    numbers = iter(range(1, 100))
+    filled = re.sub(r"<[^>]*address[^>]*>", lambda _: f"0x{next(numbers):040x}", template)
+    loaded = parse(filled, FILE)
+    assert (loaded.chain_id, loaded.development, len(loaded.markets)) == (10, False, 1)
+
+
+def test_template__as_it_is__names_the_first_blank() -> None:
+    with pytest.raises(UserError, match=r"template.toml: contracts: token: '<address of the settlement token>' is not"):
+        load("template")
+
+
+def test_template__every_key_of_the_devnet__is_in_it() -> None:
+    def keys(text: str) -> set[str]:
+        return set(re.findall(r"^(\w+) =", text, re.MULTILINE))
+
+    assert keys((FOLDER / "template.toml").read_text()) == keys(DEVNET)
+
+
+def test_digest__comments_and_layout__do_not_matter() -> None:
+    same = re.sub(r" +#.*", "", DEVNET).replace('"$1_000"', '"$1000"')
+    assert parse(same, FILE).digest == parse(DEVNET, Path("other.toml")).digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('penalty = "0.75%"', 'penalty = "0.74%"'),
+        ('admin_delay = "7 days"', 'admin_delay = "8 days"'),
+        ('max_age = "2 min"', 'max_age = "3 min"'),
+        ("chain_id = 901", "chain_id = 902"),
+        ('name = "Plimsoll Pool"', 'name = "Another Pool"'),
+    ],
+)
+def test_digest__any_value__matters(change: tuple[str, str]) -> None:
+    assert parse(changed(change), FILE).digest != parse(DEVNET, FILE).digest
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("chain_id = 901", "chain_id = 901\ncolour = 1"), "unknown key colour; remove it"),
+        (("chain_id = 901", ""), "chain_id is missing"),
+        (("[pool]", "[pol]"), "unknown key pol; did you mean pool?"),
+        (("im_base =", "im_bsae ="), "ETH/USD margin: unknown key im_bsae; did you mean im_base?"),
+        (('penalty = "0.75%"', ""), "ETH/USD margin: penalty is missing"),
+        (('penalty = "0.75%"', 'penalty = "4%"'), "ETH/USD margin: penalty is 4%; allowed is 0.01% to 3%"),
+        (('keeper_min = "$2"', 'keeper_min = "$101"'), "ETH/USD margin: keeper_min is $101; allowed is $0 to $100"),
+        (('grace = "5 min"', 'grace = "1 h"'), "sequencer: grace is 1 h; allowed is 1 min to 30 min"),
+        (('deposit_delay = "10 s"', 'deposit_delay = "1 s"'), "pool: deposit_delay is 1 s; allowed is 5 s to 1 day"),
+        (("[market.orders]", "[market.order]"), "market 1: unknown key order; did you mean orders?"),
+        (('maker = "0.02%"', 'maker = "0.07%"'), "ETH/USD: the maker fee is above the taker fee"),
+        (
+            ('insurance_share = "20%"', 'insurance_share = "91%"'),
+            "ETH/USD: insurance_share and treasury_share exceed 100%",
+        ),
+        (('rate_at_full = "0.2%"', 'rate_at_full = "0.01%"'), "ETH/USD: rate_at_full is below rate_at_kink"),
+        (
+            ('max_skew = "2.5%"', 'max_skew = "3%"'),
+            "ETH/USD: im_base × mm_fraction is 2.55%, less than max_skew 3%: "
+            "maintenance must cover the impact of a close-out",
+        ),
+        (
+            ('penalty = "0.75%"', 'penalty = "1.7%"'),
+            "ETH/USD: penalty is not below im_base × (1 − mm_fraction): a new position would be liquidatable at once",
+        ),
+        (
+            ('min_position = "$1_000"', 'min_position = "$421"'),
+            "ETH/USD: min_position is under $422, 2 × keeper_min / (im_base × (1 − mm_fraction) − penalty)",
+        ),
+        (
+            ('im_base = "4.25%"', 'im_base = "1.2%"'),
+            "ETH/USD: im_base and penalty together are under 2%; leverage ends at 50x",
+        ),
+        (("quorum = 2", "quorum = 3"), "ETH/USD oracle: quorum is 3; a majority of the 3 pull sources, and not all"),
+        (
+            ('open_confidence = "0.3%"', 'open_confidence = "2%"'),
+            "ETH/USD oracle: open_confidence is above max_confidence",
+        ),
+        (('bound_reduce = "2%"', 'bound_reduce = "20%"'), "ETH/USD oracle: bound_reduce is above bound_refuse"),
+        (('kind = "api3"', 'kind = "pyth"'), "ETH/USD oracle: source 1: kind: 'pyth' is none of api3, chainlink"),
+        (('kind = "api3"', ""), "ETH/USD oracle: source 1: kind is missing"),
+        (
+            (
+                'airnode = "0xc1EAA3A61638Ee60E022C4640f3aB6cb9C0119e2"',
+                'airnode = "0x5a5C99eB8ED3963194694ccd7C1Ab5fCfF879c25"',
+            ),
+            "ETH/USD oracle: the same source stands there twice",
+        ),
+        (('name = "BTC/USD"', 'name = "ETH/USD"'), "two markets have the same name"),
+        (('weight = "50%"', 'weight = "49%"'), "the markets' pool weights add up to 99%, not to 100%"),
+        (
+            ('gas_market = "ETH/USD"', 'gas_market = "DOGE/USD"'),
+            "liquidation: gas_market DOGE/USD is none of the markets ETH/USD, BTC/USD",
+        ),
+        (
+            ('admin_delay = "7 days"', 'admin_delay = "1 day"'),
+            "governance: admin_delay is shorter than risk_delay; ADMIN can grant RISK, so it waits as long",
+        ),
+        (
+            ('listing_delay = "2 days"', 'listing_delay = "1 h"'),
+            "governance: listing_delay is shorter than risk_delay; sources are as much of a risk",
+        ),
+    ],
+)
+def test_parse__wrong__one_line_that_names_it(change: tuple[str, str], message: str) -> None:
+    assert refusal(change) == f"test.toml: {message}"
+
+
+def test_parse__no_toml__one_line() -> None:
+    assert refusal(("chain_id = 901", "chain_id: 901")).startswith("test.toml: Expected '=' after a key")
+
+
+def test_parse__too_few_or_misplaced_sources__refused() -> None:
+    head = "[[market.oracle.source]]\n"
+    pull = head + 'kind = "api3"\nairnode = "0x5a5C99eB8ED3963194694ccd7C1Ab5fCfF879c25"\nfeed = "ETH/USD"\n'
+    assert refusal((pull, "")) == (
+        "test.toml: ETH/USD oracle: 2 pull of 3 sources; 3 pull sources at least and 8 in all at most"
+    )
+    push = head + 'kind = "chainlink"\nfeed = "0x00000000000000000000000000000000000000aa"\nmax_age = "1 h"\n'
+    assert refusal((pull, push + pull)).endswith("a push source stands before a pull source; pull sources come first")
+
+
+def test_beacon_id__as_the_publishers_sign() -> None:
+    airnode = "0x5a5C99eB8ED3963194694ccd7C1Ab5fCfF879c25"
+    template = oracle.template_id("ETH/USD")
+    assert bytes.fromhex(beacon_id(airnode, "ETH/USD")[2:]) == oracle.beacon_id(airnode, template)
+
+
+def test_require_chain__another__names_both() -> None:
+    with pytest.raises(UserError, match=r"http://node is chain 10, and .*devnet.toml is for chain 901"):
+        load("devnet").require_chain(10, "http://node")
+
+
+def test_market__unknown__names_those_there_are() -> None:
+    loaded: Parameters = load("devnet")
+    find: Callable[[str], object] = loaded.market
+    with pytest.raises(UserError, match=r"no market DOGE; there are ETH/USD, BTC/USD"):
+        find("DOGE")
