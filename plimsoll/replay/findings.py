@@ -1,0 +1,169 @@
+"""What a replay adds up to: counted block by block, a row a minute, the report at the end."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from plimsoll.core.units import WAD
+from plimsoll.dashboard.report import (
+    Delay,
+    LiquidationEvent,
+    LiquidationKind,
+    MarketRow,
+    ReplayReport,
+    SeriesRow,
+    health_histogram,
+)
+from plimsoll.replay.actions import Absorb, Block, CloseOut, Execute, TakeOver
+from plimsoll.replay.mirror import Health, Mirror, Step
+from plimsoll.replay.stored import Sums
+
+BLOCK_SECONDS = 2
+"""A rollup's block; delays are counted in these, since a replay mines only blocks in which something happens."""
+
+
+@dataclass
+class Findings:
+    """Counts so far. `names` are the accounts' and `markets` the markets' in the report; money is WAD."""
+
+    names: Mapping[int, str]
+    markets: Mapping[int, str]
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    bad_debt: int = 0
+    rewards: int = 0
+    rows: list[SeriesRow] = field(default_factory=list)
+    events: list[LiquidationEvent] = field(default_factory=list)
+    insurance_start: int = 0
+    share_price_start: int = 0
+    _unhealthy_since: dict[int, int] = field(default_factory=dict)
+
+    def begin(self, mirror: Mirror) -> None:
+        """The pool and the fund are filled; from here on they are measured."""
+        self.insurance_start = mirror.model.cash_of(mirror.model.state.fund_account)
+        self.share_price_start = mirror.share_price("pool")
+
+    def saw_unhealthy(self, accounts: Iterable[int], ts: int) -> None:
+        """The unhealthy accounts at a price; the others aren't any more."""
+        self._unhealthy_since = {account: self._unhealthy_since.get(account, ts) for account in accounts}
+
+    def saw(self, block: Block) -> None:
+        for applied in block.applied:
+            match applied.action:
+                case Execute():
+                    for outcome in applied.result:
+                        self.counts[outcome.status] += 1
+                        if outcome.reason is not None:
+                            self.failures[outcome.reason.name] += 1
+                case CloseOut():
+                    self._liquidated("closeout", applied.result, block.ts)
+                case TakeOver():
+                    self._liquidated("takeover", applied.result, block.ts)
+                case Absorb():
+                    self._liquidated("absorbed", applied.result, block.ts)
+
+    def _liquidated(self, kind: LiquidationKind, steps: Sequence[Step], ts: int) -> None:
+        self.counts[kind] += 1
+        self.counts["steps"] += len(steps)
+        for step in steps:
+            self.bad_debt += step.debt
+            if kind != "takeover":
+                self.rewards += step.keeper
+            since = self._unhealthy_since.get(step.account, ts)
+            self.events.append(
+                LiquidationEvent(
+                    ts=ts,
+                    kind=kind,
+                    account=self.names[step.account],
+                    market=self.markets[step.market_id],
+                    base=step.base,
+                    price=step.price,
+                    notional_usd=step.notional,
+                    health=step.health,
+                    penalty_usd=step.penalty,
+                    keeper_usd=step.keeper,
+                    insurance_usd=step.insurance,
+                    delay_blocks=-(-(ts - since) // BLOCK_SECONDS),
+                )
+            )
+
+    def row(self, mirror: Mirror, healths: Mapping[int, Health]) -> None:
+        """The end of a minute; `healths` of all accounts with a position."""
+        model, now = mirror.model, mirror.now
+        markets = {}
+        for market_id, name in self.markets.items():
+            long, short = model.open_interest(market_id)
+            markets[name] = MarketRow(
+                price=mirror.price(market_id),
+                mark=model.mark_price(market_id),
+                long_oi=long,
+                short_oi=short,
+                skew=long - short,
+                funding_rate=model.funding_rate(market_id, now),
+            )
+        self.rows.append(
+            SeriesRow(
+                ts=now,
+                markets=markets,
+                health=health_histogram(health.ratio for health in healths.values()),
+                closeouts=self.counts["closeout"],
+                takeovers=self.counts["takeover"],
+                absorbed=self.counts["absorbed"],
+                insurance_usd=model.cash_of(model.state.fund_account),
+                pool_share_price=mirror.share_price("pool"),
+                bad_debt_usd=self.bad_debt,
+            )
+        )
+
+    def report(
+        self,
+        mirror: Mirror,
+        *,
+        title: str,
+        source: str,
+        accounts: int,
+        sums: Sums,
+        dust_bound: int,
+        base_bound: Mapping[int, int],
+        mismatches: int,
+        comparisons: int,
+        gas: Mapping[str, int],
+        wall_seconds: float,
+    ) -> ReplayReport:
+        delays = [event.delay_blocks for event in self.events]
+        median = Decimal(statistics.median(delays)) if delays else Decimal(0)
+        return ReplayReport(
+            title=title,
+            prices_source=source,
+            minutes=len(self.rows),
+            accounts=accounts,
+            fills=self.counts["filled"] + self.counts["steps"],
+            closeouts=self.counts["closeout"],
+            takeovers=self.counts["takeover"],
+            absorbed=self.counts["absorbed"],
+            bad_debt_usd=self.bad_debt,
+            insurance_start_usd=self.insurance_start,
+            insurance_end_usd=mirror.model.cash_of(mirror.model.state.fund_account),
+            pool_share_price_start=self.share_price_start,
+            pool_share_price_end=mirror.share_price("pool"),
+            keeper_rewards_usd=self.rewards,
+            liquidation_delay_blocks=Delay(median=median, max=max(delays, default=0)),
+            sum_base={self.markets[market_id]: total for market_id, total in sums.base.items()},
+            vault_tokens_minus_claims=sums.dust,
+            vault_dust_bound=dust_bound,
+            equity_minus_tokens=sums.equity,
+            base_dust_bound={self.markets[market_id]: bound for market_id, bound in base_bound.items()},
+            model_mismatches=mismatches,
+            model_comparisons=comparisons,
+            gas=gas,
+            wall_seconds=Decimal(f"{wall_seconds:.1f}"),
+            series=tuple(self.rows),
+            events=tuple(self.events),
+        )
+
+
+__all__ = ["BLOCK_SECONDS", "WAD", "Findings"]

@@ -1,0 +1,204 @@
+"""The keepers' own decisions over the mirror: they see snapshots as they would read them from a chain.
+
+What the publisher, the executor and the liquidator do is decided by `plimsoll.keepers`; here is only what they see and
+how it is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from plimsoll.core.units import BPS
+from plimsoll.keepers import executor, liquidator
+from plimsoll.replay.actions import Absorb, Action, CloseOut, Execute, TakeOver
+from plimsoll.replay.mirror import Mirror
+from plimsoll.risk.orders import Order, Outcome
+from plimsoll.risk.scenario.draws import Draws
+from plimsoll.sdk.history import OpenOrder
+from plimsoll.sdk.orders import order_hash
+from plimsoll.sdk.snapshots import AccountSnapshot, Accumulators, MarketSnapshot, PositionSnapshot
+from plimsoll.sdk.words import Configuration
+
+SIGNERS = 3
+MAX_SPREAD_BPS = 6
+"""How far the signers who are not in the middle are from it."""
+
+
+class Signers:
+    """Three of a market: one has the price of the scenario, the others a little above and below it, drawn."""
+
+    def __init__(self, market_ids: Iterable[int], seed: int) -> None:
+        self._draws = {market_id: Draws(seed, f"replay/signers/{market_id}") for market_id in market_ids}
+
+    def readings(self, prices: Mapping[int, int]) -> dict[int, tuple[int, ...]]:
+        """What each says, in an order of their own."""
+        found = {}
+        for market_id, price in prices.items():
+            draws = self._draws[market_id]
+            above, below = (draws.below(MAX_SPREAD_BPS * 100 + 1) for _ in range(2))
+            unit = BPS * 100
+            said = [price * (unit + above) // unit, price, price * (unit - below) // unit]
+            turn = draws.below(SIGNERS)
+            found[market_id] = (*said[turn:], *said[:turn])
+        return found
+
+
+class OpenOrders:
+    """Orders that nobody has settled, oldest first."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._open: dict[Order, OpenOrder] = {}
+        self._by_hash: dict[bytes, Order] = {}
+        self._refused: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def has(self, account: int, market_id: int) -> bool:
+        """Whether the account has an order in the market."""
+        return any(one.account == account and one.market_id == market_id for one in self._open)
+
+    def add(self, order: Order) -> None:
+        record = self._mirror.model.state.orders[order]
+        found = OpenOrder(order_hash(order), order, record.not_before, record.sequence, record.execution_fee)
+        self._open[order] = found
+
+    def end(self, order: Order) -> None:
+        found = self._open.pop(order, None)
+        if found is not None:
+            self._refused.pop(found.hash, None)
+
+    def requeue(self, order: Order) -> None:
+        """It left the queue of market orders and waits."""
+        found = self._open[order]
+        self._open[order] = OpenOrder(found.hash, order, found.settle_from, 0, found.execution_fee)
+
+    def due(self) -> list[Execute]:
+        """What the executor would send now."""
+        if not self._open:
+            return []
+        mirror = self._mirror
+        snapshot = executor.Snapshot(
+            now=mirror.now,
+            markets={market_id: market_snapshot(mirror, market_id) for market_id in mirror.markets},
+            orders=tuple(one for one in self._open.values() if one.is_queued or self._is_near(one.order)),
+            refused=self._refused,
+        )
+        batches = []
+        for decision in executor.decide(snapshot):
+            if isinstance(decision, executor.Settle):
+                batches.append(Execute(tuple(one.order for one in decision.orders)))
+            elif isinstance(decision, executor.Trigger):
+                batches += self._simulated(decision)
+        return batches
+
+    def _is_near(self, order: Order) -> bool:
+        """Whether the index is within reach of its limit; what the skew and the doubt move a fill price by is less."""
+        price, limit = self._mirror.price(order.market_id), order.acceptable_price
+        return limit * 100 >= price * 90 if order.base > 0 else limit * 100 <= price * 110
+
+    def _simulated(self, decision: executor.Trigger) -> list[Execute]:
+        """Of orders that wait for their price those that an execution would settle now."""
+        mirror = self._mirror
+        newest = mirror.markets[decision.market_id].newest
+        sequence = newest.sequence if newest else 0
+        with mirror.model.simulated():
+            orders = [one.order for one in decision.orders]
+            outcomes = mirror.model.execute_batch(orders, now=mirror.now, sender=mirror.roles.executor.number)
+        settled = []
+        for one, outcome in zip(decision.orders, outcomes, strict=True):
+            if outcome.status == "skipped":
+                self._refused[one.hash] = sequence
+            else:
+                settled.append(one.order)
+        return [Execute(tuple(settled))] if settled else []
+
+    def hear(self, execute: Execute, outcomes: Sequence[Outcome]) -> None:
+        """What became of a batch."""
+        for order, outcome in zip(execute.orders, outcomes, strict=True):
+            if outcome.status == "waiting":
+                self.requeue(order)
+            elif outcome.status != "skipped":
+                self.end(order)
+
+
+class Liquidations:
+    """The liquidator's decisions on the accounts that are unhealthy."""
+
+    def __init__(self, mirror: Mirror, capital: liquidator.Capital | None) -> None:
+        self._mirror = mirror
+        self._capital = capital
+
+    def due(self, accounts: Iterable[int]) -> list[Action]:
+        """What the liquidator would send now for these unhealthy accounts."""
+        mirror = self._mirror
+        taker = self._capital.account if self._capital else None
+        with mirror.accrued():
+            snapshot = liquidator.Snapshot(
+                now=mirror.now,
+                keeper=mirror.roles.liquidator.number,
+                markets={market_id: market_snapshot(mirror, market_id) for market_id in mirror.markets},
+                accounts=tuple(account_snapshot(mirror, account) for account in accounts),
+                refused={},
+                taker=account_snapshot(mirror, taker) if taker is not None else None,
+            )
+        return [_action(decision) for decision in liquidator.decide(snapshot, self._capital)]
+
+
+def _action(decision: liquidator.Decision) -> Action:
+    match decision:
+        case liquidator.CloseOut(account, market_id):
+            return CloseOut(account, market_id)
+        case liquidator.TakeOver(account, market_id, base, to_account):
+            return TakeOver(account, market_id, base, to_account)
+        case liquidator.Absorb(account):
+            return Absorb(account)
+
+
+# --- what they see -----------------------------------------------------------------------------------------------
+
+
+def market_snapshot(mirror: Mirror, market_id: int) -> MarketSnapshot:
+    """A market as it is stored; within `mirror.accrued()` as of now."""
+    market = mirror.markets[market_id]
+    return MarketSnapshot(
+        market_id=market_id,
+        time=mirror.now,
+        configuration=Configuration(market.rules, market.scale, market.halt_until),
+        orders=market.order_params,
+        queue_next=market.queue_next,
+        queue_head=market.queue_head,
+        newest=market.newest,
+        long_side=Accumulators(market.g_long, market.k_long, market.epoch_long),
+        short_side=Accumulators(market.g_short, market.k_short, market.epoch_short),
+        long=market.long,
+        short=market.short,
+        pool_quote=market.pool_quote,
+        pool_cash=mirror.model.cash_of(market.pool_account),
+        rate=market.rate,
+        accrued_at=market.last,
+        moved_sequence=market.moved_sequence,
+        moved=market.moved,
+    )
+
+
+def account_snapshot(mirror: Mirror, account: int) -> AccountSnapshot:
+    """An account as of now, its health at health prices."""
+    model, now = mirror.model, mirror.now
+    initial, maintenance = model.requirements(account, now)
+    positions = []
+    for market in model.state.markets_of(account):
+        base, quote, owed = model.position(account, market.id, now)
+        positions.append(PositionSnapshot(market.id, base, quote, owed, mirror.price(market.id)))
+    return AccountSnapshot(
+        account=account,
+        cash=model.cash_of(account),
+        reserved=model.reserved_of(account),
+        equity=model.equity(account, now),
+        initial=initial,
+        maintenance=maintenance,
+        health=mirror.health(account).ratio,
+        withdrawable=None,
+        positions=tuple(positions),
+    )
