@@ -212,3 +212,28 @@ def test_price__of_a_share__starts_at_a_dollar(core: Core) -> None:
     assert core.pool.convertToAssets(10**12) == 10**6
     assert core.lens.protocol().pool.sharePrice == WAD
     assert core.pool.balanceOf(PROVIDER) == 20_000_000 * 10**12
+
+
+def test_moveCapital__exposure_at_the_limit__passes_and_a_wei_above_is_refused(core: Core) -> None:
+    core.open(core.trader("trader", 1_000_000), ETH, 100 * WAD)
+    core.market.accrue(ETH, sender=core.pool)
+    exposure = 300_000 * WAD
+    capital, _ = core.market.poolCapital(ETH)
+    core.post(core.pool_account(ETH), exposure - capital)
+    assert core.market.poolCapital(ETH) == (exposure, exposure)
+    core.pool.moveCapital(ETH, BTC, 0, sender=RISK)
+    core.post(core.pool_account(ETH), -1)
+    with reverts("RequestVault_OpeningLimit", ETH, exposure, exposure - 1):
+        core.pool.moveCapital(ETH, BTC, 0, sender=RISK)
+
+
+def test_executeRequest__last_market_without_equity__gives_nothing_of_an_exit(core: Core, provider: int) -> None:
+    core.list_market(100 * WAD, 10**6 * WAD)
+    core.post(core.pool_account(ETH), 3)  # so that the shares don't divide
+    before = [core.cash(core.pool_account(market)) for market in (1, 2, 3)]
+    assert before[2] == 0
+    value = core.leave(core.pool, provider, 10**18 + 1) * core.unit
+    after = [core.cash(core.pool_account(market)) for market in (1, 2, 3)]
+    eth = value * before[0] // (before[0] + before[1])
+    assert [b - a for a, b in zip(after, before, strict=True)] == [eth, value - eth, 0]
+    core.check_sums(dust_bound=core.unit)
