@@ -1,0 +1,31 @@
+"""What flows cost is a committed snapshot: a change of it is a decision, explained where it is committed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.gas.__main__ import SNAPSHOT
+from tests.gas.flows import CEILINGS, UPDATE_CEILING, Measured, measure_all
+
+
+@pytest.fixture(scope="module")
+def measured(built: None) -> dict[str, Measured]:
+    return measure_all()
+
+
+def test_gas__every_flow__equals_the_committed_snapshot(measured: dict[str, Measured]) -> None:
+    snapshot = {name: one["gas"] for name, one in json.loads(SNAPSHOT.read_text()).items()}
+    now = {name: one.gas for name, one in measured.items()}
+    changed = {name: (snapshot.get(name), now.get(name)) for name in snapshot | now if snapshot.get(name) != now.get(name)}
+    assert not changed, f"gas (committed, now) changed: {changed}; if it should, run `make gas` and say why in the commit"
+
+
+@pytest.mark.parametrize("flow", CEILINGS)
+def test_gas__flow_with_a_ceiling__stays_below_it(measured: dict[str, Measured], flow: str) -> None:
+    assert measured[flow].gas <= CEILINGS[flow]
+
+
+def test_gas__three_beacons_in_the_same_transaction__add_little(measured: dict[str, Measured]) -> None:
+    assert measured["execute_open_with_update"].gas - measured["execute_open"].gas <= UPDATE_CEILING
