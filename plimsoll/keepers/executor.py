@@ -40,7 +40,9 @@ class Snapshot:
     """What can be executed when. `refused`: at which record (its sequence) a simulation last refused an order."""
 
     now: int
-    """Unix seconds at which a transaction sent now is executed at the earliest."""
+    """The newest block's time, Unix seconds."""
+    then: int
+    """When a transaction sent now is executed at the earliest."""
     markets: Mapping[int, MarketSnapshot]
     orders: tuple[OpenOrder, ...]
     refused: Mapping[bytes, int]
@@ -116,9 +118,9 @@ def _is_triggered(one: OpenOrder, market: MarketSnapshot, snapshot: Snapshot) ->
     order, newest = one.order, market.newest
     if newest is None or newest.published_at < one.settle_from:
         return False
-    if snapshot.now - newest.published_at > market.orders.settlement_window:
+    if snapshot.then - newest.published_at > market.orders.settlement_window:
         return False
-    if order.expiry and snapshot.now > order.expiry:
+    if order.expiry and snapshot.then > order.expiry:
         return False
     if not order.reduce_only and market.has_pending_orders:
         return False
@@ -176,7 +178,8 @@ class Executor:
         self._tracker.feed(decode_all(occurrences([self.contracts.order_book], logs)))
         self._refused = {key: at for key, at in self._refused.items() if key in self._tracker.open}
         return Snapshot(
-            now=block.timestamp + self.lead_seconds,
+            now=block.timestamp,
+            then=block.timestamp + self.lead_seconds,
             markets=read_markets(self.contracts, block),
             orders=tuple(self._tracker.open.values()),
             refused=dict(self._refused),

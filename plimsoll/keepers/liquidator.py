@@ -54,7 +54,7 @@ class Snapshot:
     """
 
     now: int
-    """Unix seconds at which a transaction sent now is executed at the earliest."""
+    """The newest block's time, Unix seconds: what simulations see, too."""
     keeper: int
     """The keeper's address."""
     markets: Mapping[int, MarketSnapshot]
@@ -240,16 +240,13 @@ class Liquidator:
 
     name = "liquidator"
 
-    def __init__(
-        self, contracts: Contracts, signer: Signer | None, *, capital: Capital | None = None, lead_seconds: int = 1
-    ) -> None:
+    def __init__(self, contracts: Contracts, signer: Signer | None, *, capital: Capital | None = None) -> None:
         """Raises UserError where the capital's account is not the signer's."""
         if capital is not None and (signer is None or capital.account >> 96 != int(signer.address, 16)):
             raise UserError("liquidator: the account to take over into must be the signer's own")
         self.contracts = contracts
         self.signer = signer
         self.capital = capital
-        self.lead_seconds = lead_seconds
         self._tracker = AccountTracker(contracts)
         self._refused: dict[tuple[int, int], int] = {}
         self._last: Snapshot | None = None
@@ -268,7 +265,7 @@ class Liquidator:
         found = read_accounts(self.contracts, block, wanted)
         self._refused = {key: at for key, at in self._refused.items() if key[0] in found}
         self._last = Snapshot(
-            now=block.timestamp + self.lead_seconds,
+            now=block.timestamp,
             keeper=int(self.signer.address, 16) if self.signer is not None else 1,
             markets=markets,
             accounts=tuple(found[account] for account in unhealthy),

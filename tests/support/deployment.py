@@ -72,3 +72,9 @@ class World:
         placed = trader.place_market(market, size, acceptable_price=worst)
         self.tick(2)
         self.execute(placed)
+
+    def execute_close(self, trader: Plimsoll, market: str) -> None:
+        """All of a position closed at any price."""
+        placed = trader.close(market, slippage_bps=9_999)
+        self.tick(2)
+        self.execute(placed)

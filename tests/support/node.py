@@ -40,6 +40,8 @@ class EvmNode(RpcClient):
         """Receipts of all transactions sent through this node."""
         self.calls = 0
         self._logs: list[dict[str, Any]] = []
+        self._nonces: dict[str, int] = {}
+        self._requests: dict[str, dict[str, str]] = {}
         self._first_block = evm.block_number
 
     def signer(self, chain: Chain, name: str) -> Signer:
@@ -104,7 +106,7 @@ class EvmNode(RpcClient):
         return hex(self.evm.balance(address))
 
     def _eth_getTransactionCount(self, address: str, block: str) -> str:
-        return hex(self.evm.nonce(address))
+        return hex(self._nonces.get(address, 0))
 
     def _eth_call(self, request: dict[str, str], block: str) -> str:
         with self.evm.isolated():
@@ -134,9 +136,10 @@ class EvmNode(RpcClient):
         fields = TypedTransaction.from_bytes(HexBytes(data)).as_dict()
         sender = Account.recover_transaction(data)
         tx_hash = "0x" + keccak(data).hex()
-        nonce = self.evm.nonce(sender)
+        nonce = self._nonces.get(sender, 0)
         if fields["nonce"] != nonce:
             raise RpcError("eth_sendRawTransaction", -32000, f"nonce is {fields['nonce']}, expected {nonce}")
+        self._nonces[sender] = nonce + 1
         self.evm.block_number += 1
         request = {
             "from": sender,
@@ -145,12 +148,12 @@ class EvmNode(RpcClient):
             "value": hex(fields["value"]),
             "gas": hex(fields["gas"]),
         }
+        self._requests[tx_hash] = request
         try:
             self._run("eth_sendRawTransaction", request)
             status, logs = 1, self._take_logs(tx_hash)
         except RpcError:
             status, logs = 0, []
-            self.evm.call_raw(sender, sender, b"")  # pyrevm takes a failed transaction's nonce back
         self.sent.append(
             {
                 "transactionHash": tx_hash,
@@ -167,8 +170,9 @@ class EvmNode(RpcClient):
     def _eth_getTransactionReceipt(self, tx_hash: str) -> dict[str, Any] | None:
         return next((receipt for receipt in self.sent if receipt["transactionHash"] == tx_hash), None)
 
-    def _eth_getTransactionByHash(self, tx_hash: str) -> dict[str, Any]:
-        return {}
+    def _eth_getTransactionByHash(self, tx_hash: str) -> dict[str, str]:
+        request = dict(self._requests[tx_hash])
+        return {**request, "input": request.pop("data")}
 
     # --- parts ---
 
@@ -201,7 +205,8 @@ class EvmNode(RpcClient):
 
     def _run(self, method: str, request: dict[str, str]) -> bytes:
         gas = int(request["gas"], 16) if "gas" in request else None
-        data, value = bytes.fromhex(request["data"][2:]), int(request.get("value", "0x0"), 16)
+        data = bytes.fromhex(request.get("data", request.get("input", "0x"))[2:])
+        value = int(request.get("value", "0x0"), 16)
         try:
             return self.evm.call_raw(request.get("from", ANYONE), request["to"], data, value, gas)
         except Revert as revert:

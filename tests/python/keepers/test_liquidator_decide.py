@@ -33,7 +33,7 @@ def snapshot(
     taker: AccountSnapshot | None = None,
     refused: dict[tuple[int, int], int] | None = None,
 ) -> Snapshot:
-    return Snapshot(NOW + 1, KEEPER, {one.market_id: one for one in markets}, accounts, refused or {}, taker)
+    return Snapshot(NOW, KEEPER, {one.market_id: one for one in markets}, accounts, refused or {}, taker)
 
 
 def long_market(**options: int) -> MarketSnapshot:
@@ -62,7 +62,7 @@ def test_decide__healthy_by_the_time_of_execution__is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "state", "acts"), [(14, 0, True), (15, 0, False), (0, DOUBTFUL, True), (0, GRACE, False)]
+    ("age", "state", "acts"), [(15, 0, True), (16, 0, False), (0, DOUBTFUL, True), (0, GRACE, False)]
 )
 def test_decide__price_too_old_or_not_usable__waits(age: int, state: int, acts: bool) -> None:
     markets = [long_market(age=age, state=state)]
@@ -110,8 +110,8 @@ def test_decide__cap_reached__waits_for_the_next_window() -> None:
     markets = capped(WAD // 10)
     found = sick(markets, "0.5")
     assert decide(snapshot(found, markets=markets)) == []
-    assert decide(snapshot(found, markets=[replace(markets[0], moved_since=NOW - 14)])) == []
-    assert decide(snapshot(found, markets=[replace(markets[0], moved_since=NOW - 15)]))
+    assert decide(snapshot(found, markets=[replace(markets[0], moved_since=NOW - 15)])) == []
+    assert decide(snapshot(found, markets=[replace(markets[0], moved_since=NOW - 16)]))
 
 
 def test_decide__cap_nearly_reached__closes_what_fits() -> None:

@@ -1,0 +1,267 @@
+"""The executor at work: on the contracts, behind a node in this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plimsoll.core.errors import UserError
+from plimsoll.core.units import WAD
+from plimsoll.keepers.executor import Executor
+from plimsoll.sdk.client import Plimsoll
+from tests.python.keepers.running import Ran, events
+from tests.support.core import ETH
+from tests.support.deployment import World
+
+
+def start(world: World, *, dry_run: bool = False, name: str = "keeper", **options: int) -> Ran:
+    signer = world.signer(name)
+    return Ran(world, Executor(world.contracts, signer, **options), signer, dry_run=dry_run)
+
+
+def sent(world: World) -> int:
+    return len(world.node.sent)
+
+
+@pytest.fixture
+def trader(world: World) -> Plimsoll:
+    return world.trader("trader", 50_000)
+
+
+def test_act__market_order__is_settled_and_the_fee_earned(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    placed = trader.place_market("ETH", 2)
+    assert keeper.round() == []  # no record at T yet
+    world.tick(2)
+    [line] = keeper.round()
+    assert (line["event"], line["outcome"], line["order"]) == ("executed", "filled", placed.hash.hex())
+    assert line["base"] == "2"
+    assert trader.wait_for(placed, 0).status == "filled"
+    assert world.core.cash(_main(keeper)) == WAD // 2
+    before = sent(world)
+    assert keeper.round() == []
+    assert sent(world) == before
+
+
+def _main(keeper: Ran) -> int:
+    assert keeper.runner.signer is not None
+    return int(keeper.runner.signer.address, 16) << 96
+
+
+def test_act__queue__in_one_transaction_in_order(world: World, trader: Plimsoll) -> None:
+    other = world.trader("other", 50_000)
+    placed = [trader.place_market("ETH", 1), other.place_market("ETH", -3), trader.place_market("ETH", 2)]
+    world.tick(2)
+    keeper = start(world)
+    before = sent(world)
+    lines = keeper.round()
+    assert sent(world) == before + 1
+    assert [line["order"] for line in lines] == [one.hash.hex() for one in placed]
+
+
+def test_act__batch_smaller_than_the_queue__goes_on(world: World, trader: Plimsoll) -> None:
+    for _ in range(3):
+        trader.place_market("ETH", 1)
+    world.tick(2)
+    assert len(start(world, max_batch=2).round()) == 3
+    assert not world.client().market(ETH).has_pending_orders
+
+
+def test_act__order_that_fails__is_reported_with_its_reason(world: World, trader: Plimsoll) -> None:
+    trader.place_market("ETH", 1, acceptable_price=1)
+    world.tick(2)
+    [line] = start(world).round()
+    assert line["outcome"] == "failed"
+    assert line["reason"].startswith("PerpMarket_PriceNotAcceptable")
+    assert line["paid"] == "0.5"
+
+
+def test_act__no_record_in_time__voids(world: World, trader: Plimsoll) -> None:
+    trader.place_market("ETH", 1)
+    world.evm.advance(8)
+    keeper = start(world)
+    assert keeper.round() == []
+    world.evm.advance(1)
+    [line] = keeper.round()
+    assert (line["outcome"], line["paid"]) == ("void", "0.5")
+
+
+def test_act__reduce_only_order_without_a_record__leaves_the_queue_and_goes_later(
+    world: World, trader: Plimsoll
+) -> None:
+    world.open(trader, "ETH", "2")
+    keeper = start(world)
+    placed = trader.close("ETH", slippage_bps=500)
+    world.evm.advance(9)
+    assert [line["outcome"] for line in keeper.round()] == ["left queue"]
+    world.tick(1)
+    assert [line["outcome"] for line in keeper.round()] == ["filled"]
+    assert trader.wait_for(placed, 0).status == "filled"
+
+
+def test_act__limit_order__waits_for_its_price(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    trader.place_limit("ETH", 2, 2_950)
+    world.tick(2)
+    assert keeper.round() == []
+    world.tick(1, {ETH: 2_940 * WAD})
+    [line] = keeper.round()
+    assert (line["event"], line["outcome"]) == ("executed", "filled")
+    assert line["price"].startswith("2940.0")
+
+
+def test_act__limit_order_that_the_market_refuses__waits_for_the_next_record(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    trader.place_limit("ETH", 1_000, 3_100)
+    world.tick(2)
+    before = sent(world)
+    [line] = keeper.round()
+    assert line["event"] == "refused"
+    assert line["reason"].startswith("PerpMarket_InsufficientMargin")
+    assert keeper.round() == []
+    world.tick(1)
+    assert keeper.round() == []  # asked again, said once
+    assert sent(world) == before
+    world.core.fund_account(trader.account(), 1_000_000)
+    world.tick(1)
+    assert events(keeper.round()) == ["executed"]
+
+
+def test_act__one_limit_order_refused__does_not_hold_the_others(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    trader.place_limit("ETH", 1_000, 3_100)
+    good = trader.place_limit("ETH", 1, 3_100)
+    world.tick(2)
+    lines = keeper.round()
+    assert events(lines) == ["refused", "executed"]
+    assert lines[1]["order"] == good.hash.hex()
+
+
+def test_act__someone_else_was_faster__sends_nothing(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    placed = trader.place_market("ETH", 1)
+    world.tick(2)
+    block = world.chain.block()
+    snapshot = keeper.runner.job.observe(block)
+    actions = keeper.runner.job.decide(snapshot)
+    assert len(actions) == 1
+    world.execute(placed)
+    before = sent(world)
+    keeper.runner.job.act(actions, keeper.runner.log, keeper.stop)
+    assert sent(world) == before
+    assert keeper.round() == []
+
+
+def test_act__stopped__does_no_more(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    trader.place_market("ETH", 1)
+    world.tick(2)
+    keeper.stop.set()
+    before = sent(world)
+    assert keeper.round() == []
+    assert sent(world) == before
+
+
+# --- restarts, outages, dry runs ----------------------------------------------------------------------------------
+
+
+def test_restart__open_orders__are_found_and_nothing_is_done_twice(world: World, trader: Plimsoll) -> None:
+    first = trader.place_market("ETH", 1)
+    world.tick(2)
+    start(world).round()
+    second, limit = trader.place_market("ETH", 1), trader.place_limit("ETH", 1, 3_100)
+    world.tick(2)
+    before = sent(world)
+    again = start(world)
+    assert [line["order"] for line in again.round()] == [second.hash.hex()]
+    assert [line["order"] for line in again.round()] == [limit.hash.hex()]
+    assert sent(world) == before + 2
+    assert start(world).round() == []
+    assert trader.wait_for(first, 0).status == "filled"
+
+
+def test_restart__transaction_under_way__is_waited_for(
+    world: World, trader: Plimsoll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last process sent one and was killed: until it is mined it shows in nothing but the nonce."""
+    trader.place_market("ETH", 1)
+    world.tick(2)
+    keeper = start(world)
+    real = world.node._eth_getTransactionCount
+    address = keeper.runner.signer.address if keeper.runner.signer else ""
+
+    def count(of: str, block: str) -> str:
+        return hex(int(real(of, block), 16) + (1 if block == "pending" and of == address else 0))
+
+    monkeypatch.setattr(world.node, "_eth_getTransactionCount", count)
+    with pytest.raises(UserError, match=r"1 transactions of .* are not mined yet"):
+        keeper.round()
+    monkeypatch.undo()
+    assert events(keeper.round()) == ["executed"]
+
+
+def test_missed_events__head_unknown__reads_them_again(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    job: Any = keeper.runner.job
+    keeper.round()
+    trader.place_market("ETH", 1)
+    keeper.round()
+    job._tracker.open.clear()  # as if the node had left the event out
+    world.tick(2)
+    assert events(keeper.round()) == ["rescan"]
+    assert events(keeper.round()) == ["executed"]
+
+
+def test_chain_restored__orders_from_before__are_read_again(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    trader.place_market("ETH", 1)
+    world.tick(2)
+    assert events(keeper.round()) == ["executed"]
+    world.evm.block_number -= 2
+    assert keeper.round() == []
+
+
+def test_outage__orders_of_the_meantime__are_executed_after(
+    world: World, trader: Plimsoll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = start(world)
+    keeper.round()
+    trader.place_market("ETH", 1)
+    world.tick(2)
+    world.node.down = True
+    waits = 0
+
+    def wait(seconds: float) -> bool:
+        nonlocal waits
+        waits += 1
+        world.node.down = waits < 4
+        return False
+
+    monkeypatch.setattr(keeper.stop, "wait", wait)
+    assert keeper.runner.run(rounds=1) == 0
+    assert events(keeper.new()) == ["started", "trouble", "executed", "recovered", "stopped"]
+
+
+def test_dry_run__says_it_once__and_sends_nothing(world: World, trader: Plimsoll) -> None:
+    placed = trader.place_market("ETH", 1)
+    world.tick(2)
+    job = Executor(world.contracts, None)
+    keeper = Ran(world, job, None, dry_run=True)
+    before = sent(world)
+    [line] = keeper.round()
+    assert (line["event"], line["do"], line["orders"]) == ("would", "settle", [placed.hash.hex()])
+    assert keeper.round() == []
+    assert sent(world) == before
+    world.execute(placed)
+    assert keeper.round() == []
+
+
+@pytest.mark.parametrize("size", [0, 41])
+def test_max_batch__out_of_range__is_refused(world: World, size: int) -> None:
+    with pytest.raises(UserError, match="does not lie between 1 and 40"):
+        Executor(world.contracts, None, max_batch=size)
+
+
+def test_check__says_what_it_works_on(world: World) -> None:
+    assert Executor(world.contracts, None).check()["order_book"] == world.core.order_book.address
