@@ -310,7 +310,8 @@ contract Liquidator is ILiquidator, AccessManaged {
         _update(priceData);
         uint256 markets = VAULT.balanceOf(account).markets();
         (int256 equity,) = MARKET.healthOf(account);
-        if (equity > 0 || (equity == 0 && markets == 0)) revert Liquidator_NotBankrupt(account, equity);
+        // Without a position a trader has no debt; the pool's accounts may have, and it is none: their positions are elsewhere.
+        if (equity > 0 || markets == 0) revert Liquidator_NotBankrupt(account, equity);
         _requireOneUsable(markets);
 
         uint256[] memory ids = new uint256[](16);
@@ -330,7 +331,6 @@ contract Liquidator is ILiquidator, AccessManaged {
     }
 
     function _requireOneUsable(uint256 markets) private view {
-        if (markets == 0) return;
         uint256 first;
         for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
             if (markets & 1 == 0) continue;
@@ -382,7 +382,7 @@ contract Liquidator is ILiquidator, AccessManaged {
         uint256 debt = (-VAULT.cashOf(account)).positive();
         if (debt == 0) return;
         uint256 byFund = WadMath.min(debt, _fundCash());
-        uint256 rest = count == 0 ? 0 : debt - byFund;
+        uint256 rest = debt - byFund;
         uint256 left = rest;
         for (uint256 i; i < count && left != 0; ++i) {
             uint256 share = totalLoss == 0 ? rest / count : rest * losses[i] / totalLoss;

@@ -124,9 +124,9 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
     """Close everything of a bankrupt account against the pool."""
     equity, _ = state.health(account, now)
     markets = list(state.markets_of(account))
-    if equity > 0 or (not markets and equity == 0):
+    if equity > 0 or not markets:
         raise Refusal("Liquidator_NotBankrupt", account, equity)
-    if markets and not any(_is_usable(market, now) for market in markets):
+    if not any(_is_usable(market, now) for market in markets):
         first = markets[0].newest
         assert first is not None, "a position in a market without a price"
         raise Refusal("Liquidator_PriceUnusable", markets[0].id, first.published_at, first.state)

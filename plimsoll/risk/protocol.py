@@ -289,7 +289,7 @@ class Protocol:
 
     def is_bankrupt(self, account: int, now: int) -> bool:
         equity, _ = self.state.health(account, now)
-        return equity < 0 or (equity == 0 and self.markets_bitmap(account) != 0)
+        return equity <= 0 and self.markets_bitmap(account) != 0
 
     def withdrawable(self, account: int, now: int) -> int:
         """Token units. Raises PerpMarket_StalePrice."""
