@@ -22,9 +22,18 @@ ROOT = str(Path(__file__).resolve().parents[1])
 class Command(ConnectedProviderCommand):
     """A command that is connected to a network (--network). A mistake is one line on stderr and exit code 2."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            if getattr(error.param, "name", None) != "network":
+                raise
+            first = error.message.splitlines()[0].removesuffix(" Options:")  # ape lists all that it knows after it
+            click.echo(f"error: --network: {first} (ape networks list shows them)", err=True)
+            ctx.exit(2)
+
     def invoke(self, ctx: click.Context) -> Any:
-        if ROOT not in sys.path:  # ape runs scripts from its own folder, and the package need not be installed
-            sys.path.insert(0, ROOT)
+        sys.path.insert(0, ROOT)  # ape starts from its own folder, and the package need not be installed
         from plimsoll.chain.build import build_environment
 
         os.environ.update(build_environment())  # where ape finds anvil and the compiler without make

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +98,12 @@ class Devnet:
     ) -> Receipt:
         """Record prices of markets, the last ones where none are given. The push feeds follow.
 
-        Published now unless told otherwise; where nothing is mined by itself, a block is mined first: time passes.
+        Published now unless told otherwise. Where nothing is mined by itself, time passes first: blocks of one second
+        have the same time, and a record must be newer than the last.
         """
         prices = dict(prices or self.prices)
         if published_at is None and self.block_time is None:
-            self.chain.rpc.call("evm_mine")
+            self._pass_newest(prices)
         at = self.now if published_at is None else published_at
         self.push(prices, at)
         oracle = self.contract("OracleAggregator")
@@ -110,6 +111,15 @@ class Devnet:
         [receipt] = self.signers[signer].send_many([call], check=True)
         self.prices.update(prices)
         return receipt
+
+    def _pass_newest(self, markets: Iterable[str]) -> None:
+        """Mine a block that is later than the newest records of markets."""
+        self.chain.rpc.call("evm_mine")
+        oracle = self.contract("OracleAggregator")
+        newest = self.chain.read([oracle.prepare("price", self.market(name).id) for name in markets])
+        behind = max(published_at for _, _, published_at in newest) + 1 - self.now
+        if behind > 0:
+            self.advance(behind)
 
     def push(self, prices: Mapping[str, int], updated_at: int) -> None:
         """Set the push feeds of markets that have one."""
