@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from plimsoll.core.units import WAD
 from plimsoll.dashboard.report import (
     Delay,
     LiquidationEvent,
@@ -164,6 +163,3 @@ class Findings:
             series=tuple(self.rows),
             events=tuple(self.events),
         )
-
-
-__all__ = ["BLOCK_SECONDS", "WAD", "Findings"]

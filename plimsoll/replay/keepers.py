@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from plimsoll.core.units import BPS
+from plimsoll.core.units import BPS, WAD
 from plimsoll.keepers import executor, liquidator
 from plimsoll.replay.actions import Absorb, Action, CloseOut, Execute, TakeOver
 from plimsoll.replay.mirror import Mirror
 from plimsoll.risk.orders import Order, Outcome
+from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.sdk.history import OpenOrder
 from plimsoll.sdk.orders import order_hash
@@ -20,6 +21,7 @@ from plimsoll.sdk.snapshots import AccountSnapshot, Accumulators, MarketSnapshot
 from plimsoll.sdk.words import Configuration
 
 SIGNERS = 3
+HALVINGS = 5
 MAX_SPREAD_BPS = 6
 """How far the signers who are not in the middle are from it."""
 
@@ -81,6 +83,7 @@ class OpenOrders:
         mirror = self._mirror
         snapshot = executor.Snapshot(
             now=mirror.now,
+            then=mirror.now,
             markets={market_id: market_snapshot(mirror, market_id) for market_id in mirror.markets},
             orders=tuple(one for one in self._open.values() if one.is_queued or self._is_near(one.order)),
             refused=self._refused,
@@ -124,7 +127,10 @@ class OpenOrders:
 
 
 class Liquidations:
-    """The liquidator's decisions on the accounts that are unhealthy."""
+    """What liquidators send for the accounts that are unhealthy: what the liquidator's own `decide` says, and bargains.
+
+    A bargain is a take-over that pays more than a close-out's reward, with the way out of the position paid for.
+    """
 
     def __init__(self, mirror: Mirror, capital: liquidator.Capital | None) -> None:
         self._mirror = mirror
@@ -144,6 +150,52 @@ class Liquidations:
                 taker=account_snapshot(mirror, taker) if taker is not None else None,
             )
         return [_action(decision) for decision in liquidator.decide(snapshot, self._capital)]
+
+    def bargain(self, account: int) -> TakeOver | None:
+        """The part of an unhealthy account's largest position that pays best to take over now; None where none does."""
+        capital, mirror = self._capital, self._mirror
+        if capital is None or account == capital.account:
+            return None
+        held = [(market.id, mirror.base_of(account, market.id)) for market in mirror.model.state.markets_of(account)]
+        if not held or mirror.health(account).equity <= 0:
+            return None
+        market_id, base = max(held, key=lambda one: abs(one[1]) * mirror.price(one[0]))
+        room = (capital.max_notional - mirror.health(capital.account).notional) * WAD // mirror.price(market_id)
+        for part in (abs(base) >> power for power in range(HALVINGS)):
+            if not part or part > room:
+                continue
+            offer = TakeOver(account, market_id, part if base > 0 else -part, capital.account)
+            if self._profit(offer) > self._reward(account, market_id):
+                return offer
+        return None
+
+    def _profit(self, offer: TakeOver) -> int:
+        """Discount less fees and impact of closing what was taken, WAD dollars; −1 where the model refuses."""
+        mirror, market = self._mirror, self._mirror.markets[offer.market_id]
+        newest = market.newest
+        assert newest is not None, "a position in a market without a price"
+        sender = mirror.roles.liquidator.number
+        with mirror.model.simulated():
+            try:
+                done = mirror.model.take_over(
+                    offer.account, offer.market_id, offer.base, offer.to_account, now=mirror.now, sender=sender
+                )
+            except Refusal:
+                return -1
+            out = market.fill_quote(-offer.base, newest.price, newest.confidence).amount
+            lost = offer.base * newest.price // WAD - out
+            return done.discount - done.fee - lost - market.trading_fee(offer.base, abs(out))
+
+    def _reward(self, account: int, market_id: int) -> int:
+        """What closing out pays instead, WAD dollars; 0 where the model refuses."""
+        mirror = self._mirror
+        with mirror.model.simulated():
+            try:
+                return mirror.model.liquidate(
+                    account, market_id, now=mirror.now, sender=mirror.roles.liquidator.number
+                ).reward
+            except Refusal:
+                return 0
 
 
 def _action(decision: liquidator.Decision) -> Action:
@@ -178,7 +230,7 @@ def market_snapshot(mirror: Mirror, market_id: int) -> MarketSnapshot:
         pool_cash=mirror.model.cash_of(market.pool_account),
         rate=market.rate,
         accrued_at=market.last,
-        moved_sequence=market.moved_sequence,
+        moved_since=market.moved_since,
         moved=market.moved,
     )
 

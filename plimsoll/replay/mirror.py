@@ -45,7 +45,13 @@ BASEFEE = 10**6
 """Wei; what a rollup's blocks cost in quiet times. Absorptions refund gas at it."""
 
 
-_ENDS = {"failed": "OrderFailed", "void": "OrderVoided", "waiting": "OrderLeftQueue"}
+_ENDS = {
+    "filled": "OrderExecuted",
+    "failed": "OrderFailed",
+    "void": "OrderVoided",
+    "waiting": "OrderLeftQueue",
+    "skipped": "OrderSkipped",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +203,8 @@ class Mirror:
         vault = self.vault(name)
         whole = VIRTUAL_SHARES * 10**TOKEN_DECIMALS
         assets = vault.total_assets(self.now) + 1
-        return assets * self.model.state.unit * whole // (vault.supply + VIRTUAL_SHARES)
+        price: int = assets * self.model.state.unit * whole // (vault.supply + VIRTUAL_SHARES)
+        return price
 
     # --- carrying out ------------------------------------------------------------------------------------------------
 
@@ -270,7 +277,9 @@ class Mirror:
 
     def _execute(self, action: Execute, orders: Sequence[Order]) -> Applied:
         outcomes = self.model.execute_batch(orders, now=self.now, sender=self.roles.executor.number)
-        expected = [_expected_of(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
+        expected = [
+            one for order, outcome in zip(orders, outcomes, strict=True) for one in _expected_of(order, outcome)
+        ]
         return Applied(action, tuple(expected), outcomes)
 
     def _close_out(self, action: CloseOut) -> Applied:
@@ -385,17 +394,12 @@ def accounts_of(roles: Roles) -> tuple[int, ...]:
     return tuple(ids.pack(key.number) for key in (roles.publisher, roles.executor, roles.liquidator, roles.provider))
 
 
-def _expected_of(order: Order, outcome: Outcome) -> Expected:
-    values: dict[str, object] = {"account": order.account}
-    if outcome.status == "filled":
-        assert outcome.trade is not None, "a fill has a trade"
-        done = outcome.trade
-        return Expected("OrderExecuted", values | {"base": done.size, "fill_price": done.price, "fee": done.fee})
-    if outcome.status == "skipped":
-        return Expected("OrderSkipped", {})
-    return Expected(
-        {"failed": "OrderFailed", "void": "OrderVoided", "waiting": "OrderLeftQueue"}[outcome.status], values
-    )
+def _expected_of(order: Order, outcome: Outcome) -> Iterator[Expected]:
+    """The events of an order's execution."""
+    if (done := outcome.trade) is not None:
+        values = {"account": order.account, "market_id": order.market_id, "base": done.size, "quote": done.quote}
+        yield Expected("Traded", values | {"fill_price": done.price, "fee": done.fee})
+    yield Expected(_ENDS[outcome.status], {} if outcome.status == "skipped" else {"account": order.account})
 
 
 def _delays(shares: Shares) -> RequestParams:

@@ -45,7 +45,7 @@ from plimsoll.sdk.events import field_name
 from plimsoll.sdk.oracle import Publisher
 
 READER = bytes.fromhex("5f5b8036111560145780355481526020016001565b365ff3")
-"""Returns the storage words of the slots in its call data. It stands in for a contract's code in a call, never on chain."""
+"""Returns the storage words of the slots in its call data. It stands in for a contract's code, in calls only."""
 
 MAX_FEE = 10**12
 ETHER = 10**18
@@ -292,13 +292,15 @@ class OnChain:
         for log in logs:
             event = events.get((log.topics[0], len(log.topics)))
             if event is not None and event.name in names:
-                found.append((event.name, {field_name(name): value for name, value in occurrence(event, log).values.items()}))
+                found.append(
+                    (event.name, {field_name(name): value for name, value in occurrence(event, log).values.items()})
+                )
         if [name for name, _ in found] != [one.event for one in expected]:
             return f"{', '.join(name for name, _ in found)} instead of {', '.join(one.event for one in expected)}"
         for one, (name, values) in zip(expected, found, strict=True):
             for key, value in one.values.items():
-                if values[key] != value:
-                    return f"{name} has {key} {values[key]}, not {value}"
+                if values.get(key) != value:
+                    return f"{name} has {key} {values.get(key)}, not {value}"
         return ""
 
     def _note(self, accounts: Iterable[int], where: str, layout: Layout) -> None:
@@ -327,9 +329,7 @@ class OnChain:
                 self._counted.first = self._counted.first or f"{where} is {answer}, not {health.ratio}"
 
     def _read(self, layout: Layout) -> Ledger:
-        return layout.read(
-            self._words(self._vault, layout.vault_slots), self._words(self._market, layout.market_slots)
-        )
+        return layout.read(self._words(self._vault, layout.vault_slots), self._words(self._market, layout.market_slots))
 
     def _words(self, contract: Deployed, slots: Sequence[int]) -> list[int]:
         """Stored words: one call in which the contract's code only reads."""

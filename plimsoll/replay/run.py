@@ -1,8 +1,8 @@
-"""The day itself: prices are published, orders placed and executed, accounts liquidated, and every minute all is checked.
+"""The day itself: prices are published, orders placed and executed, accounts liquidated; every minute all is checked.
 
-A publication every `publish_seconds`. Three seconds before it traders place their orders, so that its record is the first
-one at or after their T; with it the executor settles them; two seconds later the liquidator acts on what it did to
-accounts. While anyone is still liquidatable after that, publishers record every two seconds, as they do on a real chain.
+A publication every `publish_seconds`. Three seconds before it traders place their orders, so that its record is the
+first one at or after their T; with it the executor settles them; two seconds later the liquidator acts on what it did
+to accounts, every two seconds until nobody is left, or what is left must wait.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
-from plimsoll.core.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, format_wad
+from plimsoll.core.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from plimsoll.dashboard.report import ReplayReport
 from plimsoll.deploy.parameters import Parameters
 from plimsoll.keepers.liquidator import Capital
@@ -25,7 +25,6 @@ from plimsoll.replay.actions import (
     Block,
     Cancel,
     Deposit,
-    Execute,
     ExecuteRequest,
     Place,
     Record,
@@ -40,6 +39,7 @@ from plimsoll.replay.traders import ANY_PRICE, Calendar, Traders
 from plimsoll.replay.watch import Watch
 from plimsoll.risk.orders import KIND_MARKET, Order
 from plimsoll.risk.refusals import Refusal
+from plimsoll.risk.scenario.draws import Draws
 from plimsoll.risk.scenario.population import AccountPlan
 from plimsoll.risk.scenario.scenario import PriceHistory, Scenario, Tick
 
@@ -200,6 +200,7 @@ class Replay:
         )
         self._chain: Chain = ModelOnly()
         self._salt = 0
+        self._race = Draws(scenario.seed, "replay/race")
 
     # --- the day -----------------------------------------------------------------------------------------------------
 
@@ -271,25 +272,19 @@ class Replay:
                     self._do(Sweep(market_id))
 
     def _react(self, tick: Tick) -> None:
-        """The liquidator acts on the prices, for as long as there is somebody to liquidate and time."""
+        """Who leaves withdraws at the fresh prices; the liquidator acts for as long as there is something to do."""
         unhealthy = self._look_for_unhealthy()
         last = tick.ts + self.scenario.keepers.publish_seconds - PLACE_BEFORE - 1
-        ts = tick.ts + BLOCK_SECONDS
-        if self.traders.withdrawals:
+        for ts in range(tick.ts + BLOCK_SECONDS, last + 1, BLOCK_SECONDS):
+            if not unhealthy and not self.traders.withdrawals:
+                return
             with self._block(ts):
                 for action in self.traders.leaving():
                     self._attempt(action)
                 self._liquidate(unhealthy)
+            if self.mirror.now != ts:
+                return
             unhealthy = self._look_for_unhealthy()
-            ts += BLOCK_SECONDS
-        while unhealthy and ts <= last:
-            with self._block(ts):
-                if ts > tick.ts + BLOCK_SECONDS:
-                    self._record(tick)
-                    unhealthy = self._look_for_unhealthy()
-                self._liquidate(unhealthy)
-            unhealthy = self._look_for_unhealthy()
-            ts += BLOCK_SECONDS
 
     def _end_minute(self, index: int, tick: Tick) -> None:
         minute = (tick.ts - self.history.start) // SECONDS_PER_MINUTE
@@ -361,9 +356,14 @@ class Replay:
         return unhealthy
 
     def _liquidate(self, unhealthy: Sequence[int]) -> None:
+        """Keepers with capital are as quick as those without: who comes to an account first is drawn."""
         if not self.scenario.keepers.liquidator:
             return
-        for action in self.liquidations.due(unhealthy):
+        for account in unhealthy:
+            if self._race.below(2) and (offer := self.liquidations.bargain(account)) is not None:
+                self._attempt(offer)
+        still = [account for account in unhealthy if self.mirror.model.is_liquidatable(account, self.mirror.now)]
+        for action in self.liquidations.due(still):
             self._attempt(action)
 
     def _unwinding(self) -> Iterator[Order]:
@@ -413,6 +413,3 @@ def market_ids(history: PriceHistory, parameters: Parameters) -> dict[str, int]:
     if strangers:
         raise UserError(f"prices: {', '.join(strangers)} is not listed; the deployment has {', '.join(listed)}")
     return {name: listed[name] for name in history.markets}
-
-
-__all__ = ["Check", "Compared", "Execute", "ModelOnly", "Progress", "Replay", "SumsBroken", "format_wad", "market_ids"]

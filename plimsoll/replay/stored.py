@@ -1,7 +1,7 @@
 """What the contracts store of the ledger, word by word, and the sums over it.
 
-The same words come from the model, packed as the contracts pack them, and from a chain; so comparing is comparing words,
-and the sums are computed by one function wherever the words are from.
+The same words come from the model, packed as the contracts pack them, and from a chain; so comparing is comparing
+words, and the sums are computed by one function wherever the words are from.
 
 Storage layout: MarginVault's balances, PerpMarket's markets and positions. Sources: contracts/types/Accounts.sol and
 MarketState.sol.
@@ -145,7 +145,7 @@ def sums_of(
     prices: Mapping[int, int],
     ends: Mapping[int, tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]]],
 ) -> Sums:
-    """Add up a ledger. `tokens` held, in WAD; `prices` WAD by market; `ends` (G, K) of past epochs, longs then shorts."""
+    """Add up a ledger. `tokens` held and `prices` are WAD; `ends` has (G, K) of past epochs, longs then shorts."""
     cash = sum(unpack_balance(word).cash for word in ledger.balances.values())
     claims = equity = cash
     base = {}
