@@ -193,7 +193,7 @@ def test_own_impact__a_trade_before_the_own_entry_or_exit__moves_the_share_price
         with core.evm.isolated():
             core.market.accrue(ETH, sender=core.pool)
             before = core.pool.equityOf(ETH)
-        fee = core.execute(order).event("OrderExecuted")["fee"]
+        fee = core.execute(order).event("Traded")["fee"]
         kept = fee - fee * 2_000 // 10_000 - fee * 1_000 // 10_000
         gained = core.pool.equityOf(ETH) - before
         assert 0 <= gained - kept <= 10_000  # the roundings of price, quote and valuation, in the pool's favour
