@@ -111,7 +111,7 @@ class Plimsoll:
         """`addresses` by contract name; `markets` gives ids to names. Raises UserError where a contract is missing."""
         self.chain = chain
         self.contracts = addresses if isinstance(addresses, Contracts) else Contracts(chain, addresses)
-        self.names = {name.upper(): market_id for name, market_id in (markets or {}).items()}
+        self.names = dict(markets or {})
         self._signer = signer
         self._histories = Histories(self.contracts)
 
@@ -131,14 +131,7 @@ class Plimsoll:
         """A market's id by its name ("ETH", "eth/usd") or number. Raises UserError."""
         if isinstance(market, int):
             return market
-        name = market.strip().upper()
-        for candidate in (name, name.partition("/")[0]):
-            if candidate in self.names:
-                return self.names[candidate]
-        if name.isdigit():
-            return int(name)
-        known = ", ".join(sorted(self.names)) or "none has a name here"
-        raise UserError(f"market {market!r} is not known; there are: {known}")
+        return market_named(self.names, market)
 
     def market_name(self, market_id: int) -> str:
         """What people call a market."""
@@ -379,6 +372,20 @@ class Plimsoll:
 
     def _refusals(self, what: str) -> AbstractContextManager[None]:
         return refusals_as_user_errors(what, token_decimals=self.contracts.token_decimals)
+
+
+def market_named(markets: Mapping[str, int], name: str) -> int:
+    """A market's id by its name ("ETH/USD", or "ETH" where that is clear) or number. Raises UserError."""
+    wanted = name.strip().upper()
+    if wanted.isdigit():
+        return int(wanted)
+    for whole in (True, False):
+        found = {
+            one for known, one in markets.items() if wanted == (known if whole else known.partition("/")[0]).upper()
+        }
+        if len(found) == 1:
+            return found.pop()
+    raise UserError(f"market {name!r} is not known; there are: {', '.join(sorted(markets)) or 'none with a name'}")
 
 
 def quote_of(snapshot: MarketSnapshot, base: int) -> Quote:

@@ -17,7 +17,7 @@ from plimsoll.sdk.contracts import Contracts
 from tests.support.core import BTC, ETH, Core
 from tests.support.node import EvmNode
 
-MARKETS = {"ETH": ETH, "BTC": BTC}
+MARKETS = {"ETH/USD": ETH, "BTC/USD": BTC}
 
 
 class World:
@@ -38,7 +38,7 @@ class World:
             "InsuranceFund": core.fund.address,
         }
         if lens:
-            addresses["Lens"] = core.evm.deploy("Lens", core.addresses).address
+            addresses["Lens"] = core.lens.address
         self.contracts = Contracts(self.chain, addresses)
 
     def signer(self, name: str) -> Signer:

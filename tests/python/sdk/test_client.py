@@ -45,7 +45,7 @@ def test_market_id__name_or_number__is_found(world: World, market: str | int, ma
 
 
 def test_market_id__unknown_name__lists_the_known(world: World) -> None:
-    with pytest.raises(UserError, match="'DOGE' is not known; there are: BTC, ETH"):
+    with pytest.raises(UserError, match="'DOGE' is not known; there are: BTC/USD, ETH/USD"):
         world.client().market_id("DOGE")
     with pytest.raises(UserError, match="market 9 is not listed"):
         world.client().market(9)
@@ -137,7 +137,7 @@ def test_place_market__price_is_stale__is_refused_unless_reducing(world: World) 
     trader = world.trader("trader", 10_000)
     world.open(trader, "ETH", "2")
     world.evm.advance(60)
-    with pytest.raises(UserError, match="ETH: the newest price is 60 s old; nothing opens"):
+    with pytest.raises(UserError, match="ETH/USD: the newest price is 60 s old; nothing opens"):
         trader.place_market("ETH", 1)
     assert trader.close("ETH").order.reduce_only
 
@@ -192,7 +192,7 @@ def test_place_market__without_cash__says_what_is_reserved(world: World) -> None
 
 
 def test_close__no_position__is_refused(world: World) -> None:
-    with pytest.raises(UserError, match="ETH: the account has no position to close"):
+    with pytest.raises(UserError, match="ETH/USD: the account has no position to close"):
         world.trader("trader", 100).close("ETH")
 
 
@@ -320,6 +320,6 @@ def test_worse_by__rounds_away__from_the_trader(price: int, base: int, bps: int,
 def test_client__without_names__takes_numbers(world: World) -> None:
     client = Plimsoll(world.chain, world.contracts)
     assert client.market_name(BTC) == "market 2"
-    with pytest.raises(UserError, match="none has a name here"):
+    with pytest.raises(UserError, match="there are: none with a name"):
         client.market_id("ETH")
     assert quote_of(client.market(ETH), WAD).market_id == ETH

@@ -1,0 +1,139 @@
+"""Starting a keeper as a process: what must be right before its first round, said in one line where it isn't."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plimsoll.chain.rpc import Retry, RpcClient
+from plimsoll.chain.transactions import Chain, Signer
+from plimsoll.core import ids
+from plimsoll.core.errors import UserError
+from plimsoll.core.units import to_wad
+from plimsoll.keepers.executor import MAX_BATCH, Executor
+from plimsoll.keepers.liquidator import Capital, Liquidator
+from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
+from plimsoll.keepers.publisher import Cadence, Publisher, feeds_of
+from plimsoll.keepers.runner import Job, Pace, Runner, run_until_signalled
+from plimsoll.sdk.client import market_named
+from plimsoll.sdk.contracts import Contracts
+from plimsoll.sdk.deployments import Deployment
+from plimsoll.sdk.snapshots import read_markets
+
+NODE_SECONDS = 10.0
+"""How long a keeper waits for an answer of its node before it counts as away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What every keeper starts from."""
+
+    deployment: Deployment
+    contracts: Contracts
+    signer: Signer | None
+    dry_run: bool = False
+    pace: Pace = field(default_factory=Pace)
+    wait_for_prices: bool = False
+    """Start although no price is fresh."""
+
+
+def keeper_chain(uri: str) -> Chain:
+    """A chain that doesn't hide its node's outages for long: the keeper's loop does the waiting."""
+    return Chain(RpcClient(uri, timeout_seconds=NODE_SECONDS, retry=Retry(attempts=2)))
+
+
+def key_from_environment(name: str) -> str:
+    """A private key. Raises UserError where the variable isn't set."""
+    key = os.environ.get(name, "").strip()
+    if not key:
+        raise UserError(f"no key: the environment variable {name} is not set")
+    return key
+
+
+def keys_from_environment(names: Iterable[str]) -> list[str]:
+    """Private keys of several variables, each with one or several separated by commas."""
+    return [key.strip() for name in names for key in key_from_environment(name).split(",") if key.strip()]
+
+
+def named_values(pairs: Iterable[str], what: str) -> dict[str, str]:
+    """`NAME=value` pairs. Raises UserError."""
+    found = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not (separator and name.strip() and value.strip()):
+            raise UserError(f"{what}: {pair!r} is not NAME=value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def price_source(
+    markets: Mapping[str, int],
+    *,
+    prices: Iterable[str] = (),
+    file: Path | None = None,
+    series: Iterable[str] = (),
+    speed: int = 1,
+) -> PriceSource:
+    """The one source that was named: fixed prices (`ETH/USD=3000`), a file, or series (`ETH/USD=path.csv`)."""
+    fixed, replayed = named_values(prices, "price"), named_values(series, "series")
+    if (bool(fixed), file is not None, bool(replayed)).count(True) != 1:
+        raise UserError("publisher: name one source of prices: fixed prices, a file, or series")
+    if fixed:
+        return FixedPrices({market_named(markets, name): to_wad(price, what=name) for name, price in fixed.items()})
+    if file is not None:
+        return FilePrices(file, markets)
+    return SeriesPrices({market_named(markets, name): Path(path) for name, path in replayed.items()}, speed=speed)
+
+
+def run_publisher(start: Start, keys: Iterable[str], source: PriceSource, cadence: Cadence) -> int:
+    """Until SIGINT or SIGTERM. Returns the exit code."""
+    names = {market_id: name for name, market_id in start.deployment.markets.items()}
+    feeds = feeds_of(start.contracts, names, keys)
+    return _run(start, Publisher(start.contracts, start.signer, feeds, source, cadence=cadence))
+
+
+def run_executor(start: Start, max_batch: int = MAX_BATCH) -> int:
+    """Until SIGINT or SIGTERM. Returns the exit code."""
+    require_prices(start)
+    return _run(start, Executor(start.contracts, start.signer, max_batch=max_batch))
+
+
+def run_liquidator(
+    start: Start, take_over: str | None = None, account: str | None = None, min_profit_bps: int = 10
+) -> int:
+    """Until SIGINT or SIGTERM. `take_over` is the largest notional in all, dollars; none without it."""
+    require_prices(start)
+    capital = None
+    if take_over is not None:
+        if start.signer is None:
+            raise UserError("liquidator: taking over needs a key")
+        into = ids.pack(start.signer.address) if account is None else ids.parse_account(account)
+        capital = Capital(into, to_wad(take_over, what="take over"), min_profit_bps)
+    return _run(start, Liquidator(start.contracts, start.signer, capital=capital))
+
+
+def require_prices(start: Start) -> None:
+    """Raises UserError where no market has a price young enough to act on, unless the keeper shall wait for one."""
+    contracts = start.contracts
+    markets = read_markets(contracts, contracts.chain.block()).values()
+    if start.wait_for_prices or any(market.is_fresh() for market in markets):
+        return
+    names = {market_id: name for name, market_id in start.deployment.markets.items()}
+    ages = [
+        f"{names.get(one.market_id, one.market_id)}: " + ("never" if (age := one.age()) is None else f"{age} s ago")
+        for one in markets
+    ]
+    raise UserError(
+        f"stale oracle: no market's price is fresh ({', '.join(ages) or 'none is listed'}); run a publisher"
+    )
+
+
+def _run(start: Start, job: Job[Any, Any]) -> int:
+    signer = start.signer
+    if signer is not None and not start.dry_run and not signer.balance:
+        raise UserError(f"{job.name}: {signer.address} has no ETH to pay for gas")
+    chain, dry_run, pace = start.contracts.chain, start.dry_run, start.pace
+    return run_until_signalled(lambda stop: Runner(job, chain, signer, dry_run=dry_run, pace=pace, stop=stop))

@@ -1,0 +1,126 @@
+"""Run a keeper until Ctrl-C or SIGTERM: `ape run keeper executor --network optimism:devnet:node --account TEST::5`.
+
+One JSON line for everything that it does. Exit code 0 after a stop, 2 and one line where it can't start.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scripts._command import Command, account_option, connected_chain, network_name, signer_of
+
+if TYPE_CHECKING:
+    from plimsoll.chain.transactions import Chain, Signer
+    from plimsoll.keepers.entry import Start
+
+COMMON = (
+    account_option,
+    click.option("--key-env", metavar="NAME", help="Environment variable with the private key that sends."),
+    click.option("--dry-run", is_flag=True, help="Say what it would do, and send nothing. Needs no key."),
+    click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."),
+    click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
+    click.option("--poll", type=click.FloatRange(0.01), default=0.5, show_default=True, help="Seconds between looks."),
+    click.option("--wait-for-prices", is_flag=True, help="Start although every price is old."),
+)
+
+
+def keeper(command: Callable[..., int]) -> Callable[..., int]:
+    """What every keeper's command has: the common options, made into a `Start`, which comes first."""
+
+    @functools.wraps(command)
+    def run(
+        account: str | None,
+        key_env: str | None,
+        dry_run: bool,
+        deployment: Path | None,
+        deployments: Path | None,
+        poll: float,
+        wait_for_prices: bool,
+        **own: Any,
+    ) -> int:
+        from plimsoll.keepers.entry import Start, keeper_chain
+        from plimsoll.keepers.runner import Pace
+        from plimsoll.sdk.deployments import FOLDER, find, load
+
+        chain = keeper_chain(connected_chain().uri)
+        found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+        contracts = found.on(chain)
+        signer = _signer(chain, account, key_env, dry_run)
+        start = Start(found, contracts, signer, dry_run=dry_run, pace=Pace(poll=poll), wait_for_prices=wait_for_prices)
+        return command(start, **own)
+
+    for option in reversed(COMMON):
+        run = option(run)
+    return run
+
+
+def _signer(chain: Chain, account: str | None, key_env: str | None, dry_run: bool) -> Signer | None:
+    from plimsoll.chain.transactions import Signer
+    from plimsoll.keepers.entry import key_from_environment
+
+    if key_env is not None:
+        return Signer(chain, key_from_environment(key_env), name="keeper")
+    return None if account is None and dry_run else signer_of(chain, account)
+
+
+@click.group()
+def cli() -> None:
+    """Keep the protocol moving: publish prices, execute orders, liquidate."""
+
+
+@cli.command(cls=Command)
+@keeper
+@click.option("--beacon-key-env", multiple=True, metavar="NAME", help="Variable with keys of beacons, commas between.")
+@click.option("--price", "prices", multiple=True, metavar="ETH/USD=3000", help="A fixed price.")
+@click.option("--price-file", type=click.Path(path_type=Path), help="A JSON file of prices, read again each time.")
+@click.option("--series", multiple=True, metavar="ETH/USD=FILE", help="A CSV (ts, close) to replay.")
+@click.option("--speed", type=int, default=1, show_default=True, help="Seconds of the series in one of the chain's.")
+@click.option("--every", type=int, default=10, show_default=True, help="Seconds between records in quiet times.")
+@click.option("--move-bps", type=int, default=10, show_default=True, help="A move that is recorded earlier.")
+def publisher(
+    start: Start,
+    beacon_key_env: tuple[str, ...],
+    prices: tuple[str, ...],
+    price_file: Path | None,
+    series: tuple[str, ...],
+    speed: int,
+    every: int,
+    move_bps: int,
+) -> int:
+    """Sign prices as API3 beacons and record them."""
+    from plimsoll.devnet.accounts import publisher_keys
+    from plimsoll.keepers.entry import keys_from_environment, price_source, run_publisher
+    from plimsoll.keepers.publisher import Cadence
+
+    keys = keys_from_environment(beacon_key_env)
+    if not keys and network_name() == "devnet":
+        keys = list(publisher_keys())
+    source = price_source(start.deployment.markets, prices=prices, file=price_file, series=series, speed=speed)
+    return run_publisher(start, keys, source, Cadence(every, move_bps))
+
+
+@cli.command(cls=Command)
+@keeper
+@click.option("--max-batch", type=int, default=12, show_default=True, help="Orders in one transaction.")
+def executor(start: Start, max_batch: int) -> int:
+    """Execute orders as soon as they can be."""
+    from plimsoll.keepers.entry import run_executor
+
+    return run_executor(start, max_batch)
+
+
+@cli.command(cls=Command)
+@keeper
+@click.option("--take-over", metavar="DOLLARS", help="Take positions over, up to this notional in all.")
+@click.option("--take-over-account", metavar="ID", help="Into this account; the cross account 0 by default.")
+@click.option("--min-profit-bps", type=int, default=10, show_default=True, help="Of the notional, for a take-over.")
+def liquidator(start: Start, take_over: str | None, take_over_account: str | None, min_profit_bps: int) -> int:
+    """Close out unhealthy accounts, absorb bankrupt ones."""
+    from plimsoll.keepers.entry import run_liquidator
+
+    return run_liquidator(start, take_over, take_over_account, min_profit_bps)

@@ -1,0 +1,206 @@
+"""The publisher at work: API3's real server and the aggregator, behind a node in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from plimsoll.chain.transactions import Signer
+from plimsoll.core.errors import UserError
+from plimsoll.core.units import WAD
+from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
+from plimsoll.keepers.publisher import Cadence, Publisher, feeds_of
+from tests.python.keepers.running import Ran, events
+from tests.support.core import deploy_core
+from tests.support.deployment import World
+from tests.support.evm import Evm
+from tests.support.oracle import SIGNER_KEYS, Api3Market
+
+KEYS = ["0x" + key.hex() for key in SIGNER_KEYS[:3]]
+NAMES = {1: "ETH/USD"}
+PRICE = 2_000 * WAD
+
+
+class Prices(FixedPrices):
+    """What a test says."""
+
+    def __init__(self) -> None:
+        self.now: dict[int, int] = {1: PRICE}
+        super().__init__(self.now)
+
+    def prices(self, now: int) -> dict[int, int]:
+        return self.now
+
+
+class Market:
+    def __init__(self, evm: Evm) -> None:
+        self.api3 = Api3Market.create(evm)
+        core = deploy_core(evm, markets=1, oracle=self.api3.aggregator, pool_dollars=0)
+        core.prices.clear()
+        self.world = World(core)
+        self.prices = Prices()
+
+    def start(self, keys: list[str] = KEYS, *, dry_run: bool = False, source: PriceSource | None = None) -> Ran:
+        signer: Signer | None = None if dry_run else self.world.signer("keeper")
+        feeds = feeds_of(self.world.contracts, NAMES, keys)
+        cadence = Cadence(max_seconds=10, move_bps=10)
+        job = Publisher(self.world.contracts, signer, feeds, source or self.prices, cadence=cadence)
+        return Ran(self.world, job, signer, dry_run=dry_run)
+
+    def pass_time(self, seconds: int) -> None:
+        self.world.evm.advance(seconds)
+
+
+@pytest.fixture
+def market(evm: Evm) -> Market:
+    return Market(evm)
+
+
+def test_act__first_price_then_quiet__then_due(market: Market) -> None:
+    keeper = market.start()
+    [line] = keeper.round()
+    assert (line["event"], line["why"], line["price"], line["sequence"]) == ("recorded", "first", "2000", 1)
+    assert market.api3.newest.price == PRICE
+    market.pass_time(9)
+    assert keeper.round() == []
+    market.pass_time(1)
+    assert [line["why"] for line in keeper.round()] == ["due"]
+
+
+def test_act__price_moves__records_at_once(market: Market) -> None:
+    keeper = market.start()
+    keeper.round()
+    market.pass_time(1)
+    market.prices.now[1] = PRICE + 2 * WAD - 1
+    assert keeper.round() == []
+    market.prices.now[1] = PRICE + 2 * WAD
+    assert [line["why"] for line in keeper.round()] == ["moved"]
+
+
+def test_act__price_jumps_too_far__is_refused_and_said_once(market: Market) -> None:
+    keeper = market.start()
+    keeper.round()
+    market.prices.now[1] = 2 * PRICE
+    before = len(market.world.node.sent)
+    market.pass_time(1)
+    [line] = keeper.round()
+    assert line["event"] == "refused"
+    assert line["reason"].startswith("Oracle_MoveTooLarge")
+    market.pass_time(1)
+    assert keeper.round() == []
+    assert len(market.world.node.sent) == before
+    market.prices.now[1] = PRICE + 100 * WAD
+    assert events(keeper.round()) == ["recorded"]
+    market.prices.now[1] = 3 * PRICE
+    market.pass_time(1)
+    assert events(keeper.round()) == ["refused"]
+
+
+def test_act__an_order_waits__records_until_it_can_settle(market: Market) -> None:
+    keeper = market.start()
+    keeper.round()
+    trader = market.world.trader("trader", 1_000)
+    market.pass_time(1)
+    assert keeper.round() == []
+    placed = trader.place_market("ETH", 1)
+    reasons = []
+    for _ in range(5):
+        market.pass_time(1)
+        reasons += [line["why"] for line in keeper.round()]
+    # T is two seconds after placing; from then on no executor's absence makes it publish
+    assert reasons == ["awaited", "awaited", "awaited"]
+    assert market.api3.newest.published_at >= placed.settle_from
+
+
+def test_act__same_second__signs_nothing_new(market: Market) -> None:
+    keeper = market.start()
+    keeper.round()
+    market.prices.now[1] = PRICE * 101 // 100
+    assert keeper.round() == []
+
+
+def test_act__someone_unhealthy__records_every_block(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = market.start()
+    keeper.round()
+    monkeypatch.setattr("plimsoll.keepers.accounts.AccountTracker.unhealthy", lambda *_: {5: (0, 1)})
+    market.pass_time(1)
+    assert [line["why"] for line in keeper.round()] == ["awaited"]
+
+
+def test_act__one_key_of_three__records_with_what_the_others_published(market: Market) -> None:
+    others = market.start(KEYS[:2])
+    [line] = others.round()
+    assert line["event"] == "refused"
+    assert line["reason"].startswith("Oracle_SourceMissing")
+    full = market.start()
+    assert events(full.round()) == ["recorded"]
+
+
+def test_dry_run__signs_nothing(market: Market) -> None:
+    keeper = market.start(dry_run=True)
+    [line] = keeper.round()
+    assert (line["event"], line["do"], line["why"]) == ("would", "publish", "first")
+    assert market.world.node.sent == []
+
+
+def test_feeds_of__wrong_keys__are_refused(market: Market) -> None:
+    contracts = market.world.contracts
+    with pytest.raises(UserError, match="none of the 1 keys signs for a source of ETH/USD"):
+        feeds_of(contracts, NAMES, ["0x" + "99" * 32])
+    with pytest.raises(UserError, match="beacon key: not 0x and 64"):
+        feeds_of(contracts, NAMES, ["0x12"])
+    assert [one is None for one in feeds_of(contracts, NAMES, [KEYS[1]])[1].signers] == [True, False, True]
+
+
+def test_check__source_without_prices__is_refused(market: Market) -> None:
+    with pytest.raises(UserError, match="the source of prices has none"):
+        market.start(source=FixedPrices({})).runner.run(1)
+
+
+# --- sources of prices --------------------------------------------------------------------------------------------
+
+
+def test_file_prices__is_read_again_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    with pytest.raises(UserError, match="there is none"):
+        FilePrices(path, {"ETH/USD": 1})
+    path.write_text(json.dumps({"ETH/USD": "2000.5", "doge/usd": 1}))
+    source = FilePrices(path, {"eth/usd": 1, "BTC/USD": 2})
+    assert source.prices(0) == {1: 2000 * WAD + WAD // 2}
+    path.write_text('{"BTC/USD": 60000')
+    assert source.prices(0) == {}
+    path.write_text('{"BTC/USD": 60000.25}')
+    assert source.prices(0) == {2: 60_000 * WAD + WAD // 4}
+    path.unlink()
+    assert source.prices(0) == {}
+
+
+def test_series_prices__is_replayed_from_the_first_look(tmp_path: Path) -> None:
+    path = tmp_path / "eth.csv"
+    path.write_text("ts,time_utc,close\n160,x,3\n100,x,1\n130,x,2.5\n")
+    source = SeriesPrices({1: path}, speed=10)
+    assert [source.prices(now)[1] * 2 // WAD for now in (7_000, 7_002, 7_003, 7_005, 7_006, 9_999)] == [
+        2,
+        2,
+        5,
+        5,
+        6,
+        6,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "it is empty"), ("a,b\n1,2\n", "not a CSV with the columns"), ("ts,close\n1,x\n", "close: 'x'")],
+)
+def test_series_prices__no_series__is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "eth.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said):
+        SeriesPrices({1: path})
+    with pytest.raises(UserError, match="can't be read"):
+        SeriesPrices({1: tmp_path / "none.csv"})
+    with pytest.raises(UserError, match="speed 0 is not at least 1"):
+        SeriesPrices({}, speed=0)
