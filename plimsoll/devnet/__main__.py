@@ -28,7 +28,6 @@ PORT = 8901
 BLOCK_TIME = 1
 PUBLISH_SECONDS = 2
 """Prices are recorded again so often, so that orders settle; not while somebody else records them."""
-PUBLISHER_GAS = 2_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -174,8 +173,11 @@ def _print_summary(devnet: Devnet, seconds: float) -> None:
     for command in (
         f"ape run verify --network {network}",
         f"ape run roles --network {network}",
-        f"ape run trade --help      (with --network {network} --account TEST::6)",
-        f"ape run keeper --help     (with --network {network} --account TEST::5)",
+        f"ape run keeper executor --network {network} --account TEST::5",
+        f"ape run keeper publisher --network {network} --account TEST::7 --price ETH/USD=2600",
+        f"ape run trade deposit 10_000 --network {network} --account TEST::6",
+        f"ape run trade buy ETH/USD 2 --wait 20 --network {network} --account TEST::6",
+        f"ape run trade show --network {network} --account TEST::6",
     ):
         _say(f"  {command}")
     _say("")

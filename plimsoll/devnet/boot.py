@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plimsoll.chain.contracts import Deployed
-from plimsoll.chain.transactions import Chain, Receipt, Signer
+from plimsoll.chain.transactions import Call, Chain, Receipt, Signer
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
@@ -94,7 +94,7 @@ class Devnet:
         return [self.publisher(name).item(self.market(name).id, price, published_at) for name, price in prices.items()]
 
     def record(
-        self, prices: Mapping[str, int] | None = None, *, published_at: int | None = None, signer: str = "keeper"
+        self, prices: Mapping[str, int] | None = None, *, published_at: int | None = None, signer: str = "faucet"
     ) -> Receipt:
         """Record prices of markets, the last ones where none are given. The push feeds follow.
 
@@ -105,10 +105,10 @@ class Devnet:
         if published_at is None and self.block_time is None:
             self._pass_newest(prices)
         at = self.now if published_at is None else published_at
-        self.push(prices, at)
         oracle = self.contract("OracleAggregator")
-        call = oracle.prepare("update", self.price_data(prices, at), gas=1_000_000 * len(prices))
-        [receipt] = self.signers[signer].send_many([call], check=True)
+        update = oracle.prepare("update", self.price_data(prices, at), gas=1_000_000 * len(prices))
+        # in one block where that is possible, so that the push feeds don't lag behind
+        receipt = self.signers[signer].send_many([*self._pushes(prices, at), update], check=True)[-1]
         self.prices.update(prices)
         return receipt
 
@@ -123,12 +123,14 @@ class Devnet:
 
     def push(self, prices: Mapping[str, int], updated_at: int) -> None:
         """Set the push feeds of markets that have one."""
-        calls = [
+        self.signers["faucet"].send_many(self._pushes(prices, updated_at), check=True)
+
+    def _pushes(self, prices: Mapping[str, int], updated_at: int) -> list[Call]:
+        return [
             self.environment.push_call(name, price, updated_at)
             for name, price in prices.items()
             if name in self.environment.feeds
         ]
-        self.signers["faucet"].send_many(calls, check=True)
 
     def mint(self, to: str, dollars: int) -> None:
         """Give an address whole dollars of the token."""

@@ -21,6 +21,7 @@ from plimsoll.core.units import WAD
 from plimsoll.deploy.manifest import require
 from plimsoll.deploy.parameters import load
 from plimsoll.deploy.verify import verify
+from plimsoll.devnet.__main__ import _keep_prices
 from plimsoll.devnet.accounts import NAMES, dev_accounts, publisher_keys
 from plimsoll.devnet.anvil import free_port
 from plimsoll.devnet.boot import FUND_DOLLARS, POOL_DOLLARS, PRICES, TRADER_DOLLARS, Devnet, boot_devnet
@@ -81,6 +82,17 @@ def test_record__moves_the_price(devnet: Devnet) -> None:
     assert devnet.prices["ETH/USD"] == 2_610 * WAD
     with pytest.raises(Reverted, match="Oracle_MoveTooLarge"):
         devnet.record({"ETH/USD": 9_000 * WAD})
+
+
+def test_keep_prices__old_ones_recorded_again__fresh_ones_left(devnet: Devnet) -> None:
+    devnet.record({"ETH/USD": 2_600 * WAD})
+    devnet.advance(60)
+    records = devnet.contract("OracleAggregator")
+    before = len(records.history("PriceRecorded"))
+    _keep_prices(devnet)
+    _keep_prices(devnet)
+    prices = [(event["marketId"], event["price"]) for event in records.history("PriceRecorded")[before:]]
+    assert prices == [(1, 2_600 * WAD), (2, PRICES["BTC/USD"])]
 
 
 def test_deposit__in_the_margin_account(devnet: Devnet) -> None:
