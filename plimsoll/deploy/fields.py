@@ -92,7 +92,10 @@ def dollars(decimals: int, low: int, high: int, suffix: str = "") -> Field:
     def show(value: int) -> str:
         return f"${from_units(value, decimals):,f}"
 
-    return Field(lambda value: _number(value, "", decimals, "an amount of dollars", '"$1_000"', "$"), show, low, high, suffix)
+    def read(value: object) -> int:
+        return _number(value, "", decimals, "an amount of dollars", '"$1_000"', "$")
+
+    return Field(read, show, low, high, suffix)
 
 
 def seconds(low: int, high: int) -> Field:
