@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,17 +14,18 @@ from hypothesis import strategies as st
 from plimsoll.core.units import RAY, SECONDS_PER_DAY, WAD, to_wad
 from plimsoll.risk.config import MarketParams
 from plimsoll.risk.funding import flow, rate_after, utilisation_rate
+from plimsoll.risk.scenario.prices import data_folder
 
-DATA = os.environ.get("PLIMSOLL_DATA", "")
+DATA = data_folder()
 FREE_OF_FEES = MarketParams(rate_at_kink_bps=0, rate_at_full_bps=0)
 
 
 def vectors(kind: str) -> list[Any]:
     """Cases of one kind; a single skipped one where the data folder is absent."""
-    path = Path(DATA) / "vectors.json"
-    if not DATA or not path.is_file():
-        return [pytest.param({}, marks=pytest.mark.skip(reason="PLIMSOLL_DATA has no vectors.json"))]
-    return [pytest.param(v, id=v["id"]) for v in json.loads(path.read_text()) if v["kind"] == kind]
+    if DATA is None:
+        return [pytest.param({}, marks=pytest.mark.skip(reason="the folder of real data is absent"))]
+    found = json.loads((DATA / "vectors.json").read_text())
+    return [pytest.param(v, id=v["id"]) for v in found if v["kind"] == kind]
 
 
 @pytest.mark.parametrize("vector", vectors("skew_velocity_funding"))

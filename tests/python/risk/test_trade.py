@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +17,7 @@ from plimsoll.risk.config import MarketParams, OrderParams
 from plimsoll.risk.margin import initial, maintenance
 from plimsoll.risk.market import Market
 from plimsoll.risk.refusals import Refusal
+from plimsoll.risk.scenario.prices import data_folder
 from tests.python.risk.setting import (
     ACCOUNT,
     BTC,
@@ -38,7 +37,7 @@ from tests.python.risk.setting import (
     set_price,
 )  # fmt: skip
 
-DATA = Path(os.environ.get("PLIMSOLL_DATA", "/nonexistent")) / "vectors.json"
+DATA = data_folder()
 sizes = st.integers(2 * WAD, 5_000 * WAD)
 
 
@@ -48,9 +47,9 @@ def market_with_skew(skew: int, scale: int = SCALE) -> Market:
     return market
 
 
-@pytest.mark.skipif(not DATA.is_file(), reason="PLIMSOLL_DATA has no vectors.json")
+@pytest.mark.skipif(DATA is None, reason="the folder of real data is absent")
 def test_fillQuote__vectors__price_matches():
-    for vector in json.loads(DATA.read_text()):
+    for vector in json.loads((DATA / "vectors.json").read_text()):
         if vector["kind"] == "fill_price":
             given_ = vector["inputs"]
             market = market_with_skew(to_wad(given_["skew"]), to_wad(given_["skew_scale"]))
