@@ -31,7 +31,9 @@ contract MarketConfigurator is IMarketConfigurator, AccessManaged {
     /// @custom:req GV-01
     function listMarket(uint256 marketId, uint256 scale, MarketParams calldata params) external restricted {
         uint256 expected = MARKET.marketCount() + 1;
-        if (marketId != expected || marketId > MAX_MARKETS) revert MarketConfigurator_InvalidMarket(marketId, expected);
+        if (marketId != expected || marketId > MAX_MARKETS) {
+            revert MarketConfigurator_InvalidMarket(marketId, expected);
+        }
         if (scale == 0 || scale > type(uint112).max) revert MarketConfigurator_InvalidScale(scale);
         emit MarketListed(marketId, scale);
         _configure(marketId, MarginConfig.wrap(0), scale, 0, params);

@@ -155,7 +155,7 @@ contract Lens is ILens {
 
     function _queue(uint256 marketId) private view returns (QueueView memory v) {
         (v.config, v.next, v.head) = ORDER_BOOK.queue(marketId);
-        (v.movedSequence, v.moved, v.absorbedHour, v.absorbed) = LIQUIDATOR.counters(marketId);
+        (v.windowStart, v.moved, v.absorbedHour, v.absorbed) = LIQUIDATOR.counters(marketId);
     }
 
     function _params(uint256 marketId) private view returns (ParamsView memory v) {

@@ -35,9 +35,7 @@ library Bounds {
         _require(p.openInterestBps <= MAX_OPEN_INTEREST_BPS && p.exposureBps <= MAX_EXPOSURE_BPS, "limits");
         _require(p.maxFundingVelocity <= MAX_FUNDING_VELOCITY && p.maxFundingRate <= MAX_FUNDING_RATE, "funding");
         _require(p.kinkBps > 0 && p.kinkBps < 10_000, "kink");
-        _require(
-            p.rateAtFullBps >= p.rateAtKinkBps && p.rateAtFullBps <= MAX_UTILISATION_BPS_A_DAY, "utilisation"
-        );
+        _require(p.rateAtFullBps >= p.rateAtKinkBps && p.rateAtFullBps <= MAX_UTILISATION_BPS_A_DAY, "utilisation");
         _require(p.maxPriceAge > 0 && p.maxPriceAge <= MAX_PRICE_AGE, "maxPriceAge");
         _require(p.staleWidenBps <= MAX_STALE_WIDEN_BPS, "staleWiden");
 
@@ -49,8 +47,7 @@ library Bounds {
         uint256 penalty = uint256(p.penaltyBps) * 10_000;
         _require(opening > penalty, "penaltyAgainstMargin");
         _require(
-            uint256(p.minPositionUsd) * 100 * (opening - penalty) >= 2 * uint256(p.keeperMinCents) * 1e8,
-            "minPosition"
+            uint256(p.minPositionUsd) * 100 * (opening - penalty) >= 2 * uint256(p.keeperMinCents) * 1e8, "minPosition"
         );
     }
 

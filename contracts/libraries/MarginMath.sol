@@ -12,7 +12,11 @@ library MarginMath {
 
     /// @notice The price at which a position's health is measured: in the account's favour by what the price is in doubt.
     /// @param base The position, whose sign decides. @param own Whether the record counts as fresh whatever its age.
-    function healthPrice(TradingConfig trading, PriceRecord record, int256 base, bool own) internal view returns (uint256) {
+    function healthPrice(TradingConfig trading, PriceRecord record, int256 base, bool own)
+        internal
+        view
+        returns (uint256)
+    {
         unchecked {
             uint256 price = record.price();
             uint256 favour = own || record.isFresh(trading.maxPriceAge())
@@ -23,12 +27,18 @@ library MarginMath {
     }
 
     /// @notice Initial margin of a position of `size` at a price: WAD dollars, rounded up.
-    function initial(MarginConfig margin, TradingConfig trading, uint256 size, uint256 price) internal pure returns (uint256) {
+    function initial(MarginConfig margin, TradingConfig trading, uint256 size, uint256 price)
+        internal
+        pure
+        returns (uint256)
+    {
         unchecked {
             if (size == 0) return 0;
             uint256 notional = WadMath.divUp(size * price, WadMath.WAD);
             uint256 fraction = _fraction(margin.imBaseBps(), margin.imSlopeBps(), size, trading.scale());
-            return WadMath.divUp(notional * fraction, WadMath.WAD) + _cost(notional, margin.penaltyBps(), margin.keeperMin());
+            return
+                WadMath.divUp(notional * fraction, WadMath.WAD)
+                    + _cost(notional, margin.penaltyBps(), margin.keeperMin());
         }
     }
 

@@ -56,7 +56,11 @@ library PositionMath {
     /// @notice Adds a fill to a settled position and to the open interest.
     /// @param base, quote WAD; opposite signs in any sensible fill.
     /// @return cash What closing released, WAD dollars.
-    function fill(Position memory p, MarketState memory s, int256 base, int256 quote) internal pure returns (int256 cash) {
+    function fill(Position memory p, MarketState memory s, int256 base, int256 quote)
+        internal
+        pure
+        returns (int256 cash)
+    {
         int256 before = p.base;
         int256 held = p.quote;
         if (before == 0 || (before > 0) == (base > 0)) {

@@ -20,7 +20,6 @@ import {PriceRecord} from "../types/PriceRecord.sol";
 /// @notice Close-out, take-over and backstop. Total: nothing here fails because a sum is negative, a fund empty or a counterpart gone.
 contract Liquidator is ILiquidator, AccessManaged {
     using AccountIds for uint256;
-    using SafeCast for uint256;
     using WadMath for int256;
 
     /// @notice Length of the windows in which close-outs may move a market by its maker and taker fee of the scale: no shorter than any
@@ -93,11 +92,7 @@ contract Liquidator is ILiquidator, AccessManaged {
     }
 
     /// @dev How much of the position is closed: enough for the target health, within what one record allows.
-    function _chunkToClose(Standing memory s, uint256 marketId, uint256 price)
-        private
-        view
-        returns (Chunk memory c)
-    {
+    function _chunkToClose(Standing memory s, uint256 marketId, uint256 price) private view returns (Chunk memory c) {
         uint256 all = s.base.abs();
         uint256 minBase = WadMath.divUp(s.trading.minPosition() * WadMath.WAD, price);
         c = _chunk(s, all, price);
@@ -131,8 +126,8 @@ contract Liquidator is ILiquidator, AccessManaged {
         if (block.timestamp > c.windowStart + CAP_SECONDS) (c.windowStart, c.moved) = (uint40(block.timestamp), 0);
         uint256 hour = block.timestamp / 1 hours;
         if (c.hour != hour) (c.hour, c.absorbed) = (uint24(hour), 0);
-        c.moved = (c.moved + moved).toUint96();
-        c.absorbed = (c.absorbed + absorbed).toUint96();
+        c.moved = SafeCast.toUint96(c.moved + moved);
+        c.absorbed = SafeCast.toUint96(c.absorbed + absorbed);
         _counters[marketId] = c;
     }
 
@@ -273,8 +268,8 @@ contract Liquidator is ILiquidator, AccessManaged {
         quote = base.worthUp(price);
         uint256 notional = quote.abs();
         uint256 required = s.maintenance;
-        uint256 byHealth = (required - uint256(s.equity)) * notional * LiquidationTerms.MAX_DISCOUNT_BPS
-            / (required * WadMath.BPS);
+        uint256 byHealth =
+            (required - uint256(s.equity)) * notional * LiquidationTerms.MAX_DISCOUNT_BPS / (required * WadMath.BPS);
         uint256 byMaintenance = uint256(s.equity) * _released(s, base.abs(), price) / required;
         discount = WadMath.min(byHealth, byMaintenance);
         quote -= int256(discount);
@@ -345,7 +340,7 @@ contract Liquidator is ILiquidator, AccessManaged {
     function _absorbPosition(uint256 account, uint256 marketId) private returns (uint256 loss) {
         Standing memory s = MARKET.standing(account, marketId);
         uint256 price = s.newest.price();
-        loss = (-(s.base.worthDown(price) + s.quote)).positive();
+        loss = WadMath.positive(-(s.base.worthDown(price) + s.quote));
         int256 base = -s.base;
         int256 quote;
         if (base != 0) (, quote) = TradeMath.fill(s.trading, s.skew, base, price, s.newest.confidence());
@@ -376,10 +371,14 @@ contract Liquidator is ILiquidator, AccessManaged {
     }
 
     /// @dev What an account without positions owes goes to the fund, the rest to the pool's accounts of the markets closed, by their losses.
-    function _coverDebt(uint256 account, uint256[] memory ids, uint256[] memory losses, uint256 count, uint256 totalLoss)
-        private
-    {
-        uint256 debt = (-VAULT.cashOf(account)).positive();
+    function _coverDebt(
+        uint256 account,
+        uint256[] memory ids,
+        uint256[] memory losses,
+        uint256 count,
+        uint256 totalLoss
+    ) private {
+        uint256 debt = WadMath.positive(-VAULT.cashOf(account));
         if (debt == 0) return;
         uint256 byFund = WadMath.min(debt, _fundCash());
         uint256 rest = debt - byFund;
@@ -428,7 +427,7 @@ contract Liquidator is ILiquidator, AccessManaged {
     }
 
     /// @dev The account's standing, where it is liquidatable but not bankrupt and the price allows it.
-    function _unhealthy(uint256 account, uint256 marketId) private returns (Standing memory s) {
+    function _unhealthy(uint256 account, uint256 marketId) private view returns (Standing memory s) {
         s = MARKET.standing(account, marketId);
         Permissions.Action action = Permissions.Action.Liquidate;
         if (!s.newest.isFresh(s.trading.maxPriceAge()) || !Permissions.allowed(action, s.newest.state())) {
@@ -441,8 +440,8 @@ contract Liquidator is ILiquidator, AccessManaged {
 
     function _isUsable(PriceRecord newest, uint256 marketId) private view returns (bool) {
         (, TradingConfig trading,) = MARKET.marketConfig(marketId);
-        return newest.isFresh(trading.maxPriceAge())
-            && Permissions.allowed(Permissions.Action.Liquidate, newest.state());
+        return
+            newest.isFresh(trading.maxPriceAge()) && Permissions.allowed(Permissions.Action.Liquidate, newest.state());
     }
 
     function _fundCash() private view returns (uint256) {

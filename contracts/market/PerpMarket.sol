@@ -21,7 +21,6 @@ import {PriceRecord} from "../types/PriceRecord.sol";
 /// @notice Positions, funding, fills and margin of all markets. Every fill is one transfer between two accounts.
 contract PerpMarket is IPerpMarket, IMarginGuard {
     using AccountIds for uint256;
-    using SafeCast for uint256;
     using WadMath for int256;
 
     uint256 public constant MAX_MARKETS_AN_ACCOUNT = 8;
@@ -360,7 +359,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         c.config = _configs[marketId];
         (AccountBalance balance, AccountBalance pool) = VAULT.balancesOf(account, _poolAccount(marketId));
         (c.cash, c.reserved, c.markets, c.poolCash) =
-            (balance.cash(), balance.reserved(), balance.markets(), pool.cash());
+        (balance.cash(), balance.reserved(), balance.markets(), pool.cash());
         c.state = _markets[marketId].load();
         if (FundingMath.accrue(c.state, c.config.trading, c.config.liquidity, c.poolCash, newestPrice)) {
             _emitAccrued(marketId, c.state);
@@ -426,8 +425,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
             before - afterwards
         );
         charges.surcharge = WadMath.min(cost > charges.fee ? cost - charges.fee : 0, available);
-        charges.reward =
-            WadMath.min(LiquidationTerms.reward(cost, config.margin.mmKeeperMin()), charges.surcharge);
+        charges.reward = WadMath.min(LiquidationTerms.reward(cost, config.margin.mmKeeperMin()), charges.surcharge);
     }
 
     // --- rules ---
@@ -447,7 +445,9 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
 
     function _requireRoom(uint256 account, uint256 markets) private pure {
         uint256 count;
-        for (; markets != 0; markets &= markets - 1) ++count;
+        for (; markets != 0; markets &= markets - 1) {
+            ++count;
+        }
         if (count >= MAX_MARKETS_AN_ACCOUNT) revert PerpMarket_TooManyMarkets(account);
     }
 
@@ -476,8 +476,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         if (reduces) return;
 
         MarketState memory s = c.state;
-        uint256 limit = FundingMath.capital(s, c.poolCash, price).positive() * c.config.liquidity.openInterestBps()
-            / WadMath.BPS;
+        uint256 limit =
+            FundingMath.capital(s, c.poolCash, price).positive() * c.config.liquidity.openInterestBps() / WadMath.BPS;
         uint256 open = WadMath.divUp((isBuy ? s.openLong : s.openShort) * price, WadMath.WAD);
         if (open > limit) revert PerpMarket_OpenInterestLimit(open, limit);
 
@@ -502,8 +502,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         int256 gain = base.worthDown(price) + quote;
         int256 result = c.position.base.worthDown(price) + c.position.quote - (gain > 0 ? gain : int256(0));
         int256 available = c.cash - int256(c.reserved) + othersValue + (result < 0 ? result : int256(0));
-        uint256 required = othersRequired
-            + MarginMath.initial(c.config.margin, c.config.trading, c.position.base.abs(), price);
+        uint256 required =
+            othersRequired + MarginMath.initial(c.config.margin, c.config.trading, c.position.base.abs(), price);
         if (available < int256(required)) revert PerpMarket_InsufficientMargin(c.account, available, required);
     }
 
@@ -518,9 +518,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
             (MarketState memory s, PriceRecord newest) = _current(id);
             (Position memory p, int256 owed) = _settled(account, id, s);
             (MarginConfig margin, TradingConfig trading) = (_configs[id].margin, _configs[id].trading);
-            uint256 price = measure == Measure.Health
-                ? MarginMath.healthPrice(trading, newest, p.base, false)
-                : newest.price();
+            uint256 price =
+                measure == Measure.Health ? MarginMath.healthPrice(trading, newest, p.base, false) : newest.price();
             int256 result = p.base.worthDown(price) + p.quote - owed;
             if (measure == Measure.Free) {
                 if (!newest.isFresh(trading.maxPriceAge())) {
@@ -574,8 +573,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         MarketSlots storage slots = _markets[marketId];
         uint256 toInsurance = fee * slots.insuranceShareBps / WadMath.BPS;
         uint256 toTreasury = fee * slots.treasuryShareBps / WadMath.BPS;
-        slots.insuranceFees = (slots.insuranceFees + toInsurance + insurance).toUint112();
-        slots.treasuryFees = (slots.treasuryFees + toTreasury).toUint112();
+        slots.insuranceFees = SafeCast.toUint112(slots.insuranceFees + toInsurance + insurance);
+        slots.treasuryFees = SafeCast.toUint112(slots.treasuryFees + toTreasury);
         s.poolQuote += int256(fee - toInsurance - toTreasury);
     }
 

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IPerpMarket, Trade} from "interfaces/market/IPerpMarket.sol";
 import {Commitment, IOrderBook, Order, OrderConfig, OrderKind, OrderStatus} from "interfaces/orders/IOrderBook.sol";
@@ -94,7 +95,7 @@ contract OrderBook is IOrderBook, AccessManaged {
     function execute(Order calldata order, bytes[] calldata priceData) external payable {
         _update(priceData);
         bytes memory refusal = _attempt(order, hashOf(order));
-        if (refusal.length != 0) _revertWith(refusal);
+        if (refusal.length != 0) LowLevelCall.bubbleRevert(refusal);
     }
 
     /// @inheritdoc IOrderBook
@@ -225,7 +226,7 @@ contract OrderBook is IOrderBook, AccessManaged {
         try MARKET.trade(t) {
             emit OrderExecuted(hash, order.account, msg.sender);
         } catch (bytes memory refusal) {
-            if (!_isListed(refusal)) _revertWith(refusal);
+            if (!_isListed(refusal)) LowLevelCall.bubbleRevert(refusal);
             _commitments[hash].status = c.status;
             return refusal;
         }
@@ -248,7 +249,8 @@ contract OrderBook is IOrderBook, AccessManaged {
         bytes4 s = bytes4(refusal);
         return s == IPerpMarket.PerpMarket_InsufficientMargin.selector
             || s == IPerpMarket.PerpMarket_PriceNotAcceptable.selector
-            || s == IPerpMarket.PerpMarket_NothingToReduce.selector || s == IPerpMarket.PerpMarket_OpeningHalted.selector
+            || s == IPerpMarket.PerpMarket_NothingToReduce.selector
+            || s == IPerpMarket.PerpMarket_OpeningHalted.selector
             || s == IPerpMarket.PerpMarket_OpenInterestLimit.selector || s == IPerpMarket.PerpMarket_SkewLimit.selector
             || s == IPerpMarket.PerpMarket_ExposureLimit.selector
             || s == IPerpMarket.PerpMarket_BelowMinimumPosition.selector
@@ -295,11 +297,5 @@ contract OrderBook is IOrderBook, AccessManaged {
 
     function _requireOwner(uint256 account) private view {
         if (msg.sender != account.ownerOf()) revert OrderBook_NotOwner(account, msg.sender);
-    }
-
-    function _revertWith(bytes memory refusal) private pure {
-        assembly ("memory-safe") {
-            revert(add(refusal, 32), mload(refusal))
-        }
     }
 }

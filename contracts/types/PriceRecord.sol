@@ -28,9 +28,10 @@ library PriceRecordLib {
         if (price_ >> 96 != 0 || confidence_ >> 80 != 0 || publishedAt_ >> 40 != 0 || sequence_ >> 32 != 0) {
             revert PriceRecord_OutOfRange(price_, confidence_, publishedAt_);
         }
-        return PriceRecord.wrap(
-            price_ | confidence_ << 96 | publishedAt_ << 176 | uint256(state_) << 216 | sequence_ << 224
-        );
+        return
+            PriceRecord.wrap(
+                price_ | confidence_ << 96 | publishedAt_ << 176 | uint256(state_) << 216 | sequence_ << 224
+            );
     }
 
     /// @return WAD dollars per unit of base.

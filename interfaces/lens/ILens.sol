@@ -90,12 +90,13 @@ struct PoolMarketView {
 
 /// @notice A market's queue of market orders, and what liquidations have moved.
 /// @param next The sequence of the next order. @param head The one that settles next.
-/// @param moved WAD base at the record `movedSequence`. @param absorbed WAD base in `absorbedHour` (Unix hours).
+/// @param moved WAD base that liquidations moved since `windowStart` (Unix seconds), which may be long over.
+/// @param absorbed WAD base by which absorptions grew the skew in `absorbedHour` (Unix hours).
 struct QueueView {
     OrderConfig config;
     uint256 next;
     uint256 head;
-    uint256 movedSequence;
+    uint256 windowStart;
     uint256 moved;
     uint256 absorbedHour;
     uint256 absorbed;

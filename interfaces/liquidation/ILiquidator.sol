@@ -32,7 +32,9 @@ interface ILiquidator {
         uint256 fee
     );
     /// @notice One of a bankrupt account's positions went to the pool.
-    event PositionAbsorbed(uint256 indexed account, uint256 indexed marketId, int256 base, int256 quote, uint256 publishedAt);
+    event PositionAbsorbed(
+        uint256 indexed account, uint256 indexed marketId, int256 base, int256 quote, uint256 publishedAt
+    );
     event Absorbed(uint256 indexed account, address indexed keeper, int256 equity, uint256 reward);
     /// @notice A debt without an owner: what the insurance fund and the pool paid of it.
     event DebtCovered(uint256 indexed account, uint256 debt, uint256 byFund, uint256 byPool);
@@ -57,7 +59,9 @@ interface ILiquidator {
     function liquidate(uint256 account, uint256 marketId, bytes[] calldata priceData) external payable;
 
     /// @notice Takes part of an unhealthy account's position into an account of the caller, at a discount that grows as health falls.
-    /// @param base WAD, with the position's sign. @param data Must be empty.
+    /// @param base WAD, with the position's sign.
+    /// @param data Must be empty.
+    /// @param priceData As in `liquidate`.
     function takeOver(
         uint256 account,
         uint256 marketId,
@@ -67,18 +71,24 @@ interface ILiquidator {
         bytes[] calldata priceData
     ) external payable;
 
-    /// @notice Closes all that a bankrupt account has against the pool, and covers its debt.
+    /// @notice Closes all that a bankrupt account has against the pool, and covers its debt. The caller's main account is paid.
+    /// @param priceData As in `liquidate`.
     function absorb(uint256 account, bytes[] calldata priceData) external payable;
 
     /// @notice The market whose price values gas, 0 for none.
     function setGasMarket(uint256 marketId) external;
 
-    /// @notice Returns Equity by maintenance at health prices, WAD, rounded down; int256.max without requirement and debt, int256.min without requirement in debt.
+    /// @notice Equity by maintenance margin at health prices.
+    /// @return WAD, rounded down. Without a requirement: int256.max, or int256.min for an account in debt.
     function health(uint256 account) external view returns (int256);
 
     function isLiquidatable(uint256 account) external view returns (bool);
 
-    /// @notice What liquidations moved since windowStart, and by what absorptions grew the skew in `hour` (since 1970): WAD base.
+    /// @notice What the caps of a market count.
+    /// @return windowStart Unix seconds; the window may be over.
+    /// @return moved WAD base that liquidations moved since then.
+    /// @return hour Unix hours.
+    /// @return absorbed WAD base by which absorptions grew the skew in that hour.
     function counters(uint256 marketId)
         external
         view

@@ -102,14 +102,18 @@ interface IPerpMarket {
     error PerpMarket_InsufficientMargin(uint256 account, int256 available, uint256 required);
 
     /// @notice Fills an order against the pool; the order book only. Reverts with one of the errors above where a rule refuses.
-    /// Returns base What was filled, WAD (a reduce-only order clamps). Then fillPrice WAD dollars. Then fee WAD dollars.
+    /// @return base What was filled, WAD; less than asked for where a reduce-only order was clamped.
+    /// @return fillPrice WAD dollars.
+    /// @return fee WAD dollars, execution fee and liquidation surcharge apart.
     function trade(Trade calldata t) external returns (int256 base, uint256 fillPrice, uint256 fee);
 
     /// @notice Moves part of a position between two accounts at a given sum; the liquidator only. Accrues and settles first.
-    /// Returns the account's cash and its markets afterwards.
+    /// @return cash The account's cash afterwards, WAD dollars.
+    /// @return markets Bitmap of the markets in which it has a position afterwards.
     function fill(Fill calldata f) external returns (int256 cash, uint256 markets);
 
     /// @notice Takes a debt that nobody else bears from the pool's account of the market; the liquidator only.
+    /// @param amount WAD dollars.
     function chargePool(uint256 marketId, uint256 amount) external;
 
     /// @notice Brings a market to this block; the pool only, before its capital changes.
@@ -126,16 +130,19 @@ interface IPerpMarket {
 
     // --- views: everything as of this block, accrual included ---
 
-    /// @notice Returns base, quote WAD, effective. Then owed WAD dollars that settling would take from cash, rounded up.
+    /// @notice An account's position after settling, and what settling it takes.
+    /// @return base WAD, signed.
+    /// @return quote WAD dollars, signed; what the position was entered for.
+    /// @return owed WAD dollars that settling would take from cash, rounded up; negative where it would add to it.
     function position(uint256 account, uint256 marketId) external view returns (int256 base, int256 quote, int256 owed);
 
-    /// @notice Returns Cash and unrealised results at the newest index prices, WAD dollars.
+    /// @return Cash and unrealised results at the newest index prices, WAD dollars.
     function equity(uint256 account) external view returns (int256);
 
-    /// @notice Returns initial, maintenance WAD dollars at the newest index prices.
+    /// @notice An account's margin requirements at the newest index prices, WAD dollars, rounded up.
     function requirements(uint256 account) external view returns (uint256 initial, uint256 maintenance);
 
-    /// @notice Returns equity_, maintenance WAD dollars at health prices.
+    /// @notice An account's equity and maintenance margin at health prices, WAD dollars; their ratio is its health.
     function healthOf(uint256 account) external view returns (int256 equity_, uint256 maintenance);
 
     /// @notice An account's standing in a market, for liquidations.
@@ -145,23 +152,25 @@ interface IPerpMarket {
     /// Reverts with PerpMarket_InsufficientMargin where it does not suffice.
     function requireMargin(uint256 account, uint256 marketId, uint256 gain) external view;
 
-    /// @notice Returns Longs less shorts of all but the pool, WAD base.
+    /// @return Longs less shorts of all but the pool, WAD base.
     function skew(uint256 marketId) external view returns (int256);
 
-    /// @notice Returns WAD dollars for a fill of `base` against the pool at the newest record.
+    /// @notice The price of a fill of `base` (WAD, signed) against the pool at the newest record.
+    /// @return WAD dollars, rounded against the caller.
     function fillPrice(uint256 marketId, int256 base) external view returns (uint256);
 
-    /// @notice Returns P (1 + k/S), WAD dollars, rounded down.
+    /// @notice The mark price P (1 + k/S).
+    /// @return WAD dollars, rounded down.
     function markPrice(uint256 marketId) external view returns (uint256);
 
-    /// @notice Returns perDay WAD; positive: longs pay.
+    /// @return perDay WAD; positive where longs pay.
     function fundingRate(uint256 marketId) external view returns (int256 perDay);
 
-    /// @notice Returns long, short WAD base.
+    /// @notice The open interest of both sides, WAD base.
     function openInterest(uint256 marketId) external view returns (uint256 long, uint256 short);
 
-    /// @notice Returns The pool's capital and the exposure that it allows, WAD dollars, at the newest price.
-    function poolCapital(uint256 marketId) external view returns (int256, uint256);
+    /// @notice The pool's capital in a market and the exposure that it allows, WAD dollars, at the newest price.
+    function poolCapital(uint256 marketId) external view returns (int256 capital, uint256 exposureLimit);
 
     function marketCount() external view returns (uint256);
 
@@ -170,9 +179,9 @@ interface IPerpMarket {
         view
         returns (MarginConfig margin, TradingConfig trading, LiquidityConfig liquidity);
 
-    /// @notice Returns The stored state, accrued to this block.
+    /// @return The stored state, accrued to this block.
     function marketState(uint256 marketId) external view returns (MarketState memory);
 
-    /// @notice Returns insurance, treasury WAD dollars.
+    /// @notice Fees that wait for `sweep`, WAD dollars.
     function unsweptFees(uint256 marketId) external view returns (uint256 insurance, uint256 treasury);
 }

@@ -67,7 +67,12 @@ interface IOrderBook {
     event OrderVoided(bytes32 indexed hash, uint256 indexed account, address indexed executor, uint256 paid);
     /// @notice A rule refused the order, whose own error `reason` is; `forfeited` of the fee reserve went to the insurance fund.
     event OrderFailed(
-        bytes32 indexed hash, uint256 indexed account, address indexed executor, uint256 paid, uint256 forfeited, bytes reason
+        bytes32 indexed hash,
+        uint256 indexed account,
+        address indexed executor,
+        uint256 paid,
+        uint256 forfeited,
+        bytes reason
     );
     /// @notice A reduce-only market order without its record waits outside of the queue from now on.
     event OrderLeftQueue(bytes32 indexed hash, uint256 indexed account);
@@ -93,7 +98,7 @@ interface IOrderBook {
 
     /// @notice Commits to an order of an account of the caller. A market order takes its place in the queue and reserves
     /// its execution fee and `feeReserveBps` of its notional; a limit order reserves nothing.
-    /// Returns hash The order's EIP-712 struct hash.
+    /// @return hash The order's EIP-712 struct hash.
     function place(Order calldata order) external returns (bytes32 hash);
 
     /// @notice Ends an order that waits. A queued market order can't be cancelled.
@@ -112,6 +117,9 @@ interface IOrderBook {
 
     function commitment(bytes32 hash) external view returns (Commitment memory);
 
-    /// @notice Returns config, next The sequence of the next market order. Then head The sequence that settles next.
+    /// @notice A market's order terms and where its queue stands; zeros where governance has set no terms.
+    /// @return config The terms of orders that are placed now.
+    /// @return next The sequence that the next market order gets.
+    /// @return head The sequence that settles next; equal to `next` where the queue is empty.
     function queue(uint256 marketId) external view returns (OrderConfig memory config, uint256 next, uint256 head);
 }

@@ -74,15 +74,18 @@ interface IRequestVault is IERC4626 {
     error RequestVault_InvalidDelay(bytes32 rule);
 
     /// @notice Takes `assets` token units of cash from the owner's cross account 0 into escrow; the caller is the owner.
-    /// @param controller Gets the shares. Returns requestId, from 1.
+    /// @param controller Gets the shares.
+    /// @return requestId From 1.
     function requestDeposit(uint256 assets, address controller, address owner) external returns (uint256 requestId);
 
     /// @notice Takes shares into escrow, where they bear losses until the exit; the caller is the owner.
-    /// @param controller Gets the cash, in its cross account 0. Returns requestId, from 1.
+    /// @param controller Gets the cash, in its cross account 0.
+    /// @return requestId From 1.
     function requestRedeem(uint256 shares, address controller, address owner) external returns (uint256 requestId);
 
     /// @notice Executes a mature request, or gives the escrow of a lapsed one back. Anyone may call.
-    /// Returns lapsed Whether it lapsed. Then given: shares of an entry, token units of an exit, or what went back.
+    /// @return lapsed Whether the deadline was over.
+    /// @return given Shares of an entry, token units of an exit; of a lapsed request, the amount that went back.
     function executeRequest(uint256 requestId) external returns (bool lapsed, uint256 given);
 
     /// @notice Changes what later requests wait for; those that were made keep their times.

@@ -34,10 +34,11 @@ interface IMarginVault {
     /// @notice Adds entries to accounts; other rooms of the core only. The caller answers for the sum.
     function post(Posting[] calldata postings) external;
 
-    /// @notice Returns Settled cash, WAD dollars; the reserved part is included.
+    /// @return Settled cash, WAD dollars; the reserved part is included.
     function cashOf(uint256 account) external view returns (int256);
 
-    /// @notice Returns amount Token units, rounded down.
+    /// @notice What an account's owner may withdraw or transfer now.
+    /// @return amount Token units, rounded down.
     function withdrawable(uint256 account) external view returns (uint256 amount);
 
     function balanceOf(uint256 account) external view returns (AccountBalance);
@@ -47,7 +48,7 @@ interface IMarginVault {
 
     function token() external view returns (address);
 
-    /// @notice Returns WAD dollars of one token unit: 10^(18 − decimals).
+    /// @return WAD dollars of one token unit: 10^(18 − decimals).
     function unit() external view returns (uint256);
 }
 

@@ -154,8 +154,8 @@ def test_market__after_a_liquidation__shows_what_was_moved(core: Core) -> None:
     core.tick(1, {ETH: 2_870 * WAD})
     core.liquidator.liquidate(trader, ETH, [], sender=KEEPER)
     view = core.lens.market(ETH).queue
-    sequence, moved, hour, absorbed = core.liquidator.counters(ETH)
-    assert (view.movedSequence, view.moved, view.absorbedHour, view.absorbed) == (sequence, moved, hour, absorbed)
+    window, moved, hour, absorbed = core.liquidator.counters(ETH)
+    assert (view.windowStart, view.moved, view.absorbedHour, view.absorbed) == (window, moved, hour, absorbed)
     assert moved > 0
 
 
