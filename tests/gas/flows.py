@@ -104,7 +104,8 @@ def _measure(lab: Lab) -> dict[str, Measured]:
             data = []
         return lab.measure(lambda: book.execute(order, data, sender=KEEPER))
 
-    warm = core.trader("warm", 50_000)  # the market, the queue and the keeper have been used before anything is measured
+    # The market, the queue and the keeper have been used before anything is measured.
+    warm = core.trader("warm", 50_000)
     for base in (5 * WAD, -2 * WAD):
         order = market_order(base, warm)
         core.place(order)

@@ -433,9 +433,14 @@ def set_params(w: World, c: Choices) -> None:
     }
     params = {**support.PARAMS[market], **changes}
     before, w.params[market] = w.params[market], params
+
+    def predict() -> bool:
+        w.model.set_params(market, model_params(params), now=w.now)
+        return True
+
     done = w.call(
         "setParams",
-        lambda: w.model.set_params(market, model_params(params), now=w.now) or True,
+        predict,
         support.RISK,
         w.core.configurator.setParams,
         market,

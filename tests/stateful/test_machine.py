@@ -65,5 +65,4 @@ PlimsollMachine.TestCase.settings = settings(
 )
 
 
-class TestMachine(PlimsollMachine.TestCase):  # type: ignore[name-defined, misc]
-    """Collected by pytest."""
+TestMachine = PlimsollMachine.TestCase

@@ -33,9 +33,10 @@ MARKET_STATES, MARKET_POSITIONS = 2, 4
 BOOK_QUEUES, BOOK_COMMITMENTS = 1, 2
 LIQUIDATOR_COUNTERS = 2
 
+
 def model_params(params: dict[str, Any]) -> MarketParams:
     """The contracts' parameters as the model takes them: the same names in snake case."""
-    return MarketParams(**{re.sub("[A-Z]", lambda c: "_" + c[0].lower(), name): value for name, value in params.items()})
+    return MarketParams(**{re.sub("([A-Z])", r"_\1", name).lower(): value for name, value in params.items()})
 
 
 @lru_cache(maxsize=4096)
@@ -114,8 +115,9 @@ class World:
         self.compare(self.everyone)
 
     def _request_params(self, vault: Contract) -> RequestParams:
-        delays = vault.delays()
-        return RequestParams(*delays, weights_bps=dict(zip(MARKETS, support.WEIGHTS[2], strict=True)))
+        deposit_delay, redeem_cooldown, execution_window = vault.delays()
+        weights = dict(zip(MARKETS, support.WEIGHTS[2], strict=True))
+        return RequestParams(deposit_delay, redeem_cooldown, execution_window, weights)
 
     def _seed_capital(self) -> None:
         """Capital of pool and fund from nowhere, the same in both."""
@@ -162,7 +164,7 @@ class World:
         except Revert as revert:
             got = (revert.name, tuple(map(as_int, revert.values)))
             if refusal is None:
-                raise Mismatch(f"{name}{args}: the contracts refuse with {revert}, the model returns {result}") from None
+                raise Mismatch(f"{name}{args}: the contracts refuse with {revert}, the model gives {result}") from None
             want = (refusal.name, tuple(map(as_int, refusal.values)))
             if got != want:
                 raise Mismatch(f"{name}{args}: the contracts refuse with {got}, the model with {want}") from None
@@ -194,7 +196,8 @@ class World:
                 want = found.cash & MASK_128 | found.reserved << 128 | found.markets << 224
             got = storage(vault, slot_of(VAULT_BALANCES, account))
             if got != want:
-                raise Mismatch(f"account {account:#x}: {_account_text(got)} on chain, {_account_text(want)} in the model")
+                chain, model = _account_text(got), _account_text(want)
+                raise Mismatch(f"account {account:#x}: {chain} on chain, {model} in the model")
             for market in MARKETS:
                 self._compare_position(storage, market_address, account, market)
         for market in MARKETS:

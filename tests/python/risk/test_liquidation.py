@@ -79,7 +79,7 @@ def test_liquidate__below_maintenance__closes_to_the_target_and_splits_the_cost(
     assert done.reward == done.cost * 3 // 10 == protocol.cash_of(KEEPER_ACCOUNT)
     assert protocol.cash_of(FUND) - before == done.cost - done.reward
     assert (done.top_up, done.debt) == (0, 0)
-    assert protocol.state.markets[ETH].moved_at(2) == done.size
+    assert protocol.state.markets[ETH].moved_in(LATER) == done.size
     protocol.check_sums(LATER)
 
 
@@ -137,18 +137,21 @@ def test_liquidate__nothing_or_bankrupt__refused():
         protocol.liquidate(ACCOUNT, ETH, now=LATER, sender=KEEPER)
 
 
-def test_liquidate__cap_of_a_record__then_the_next():
+def test_liquidate__cap_of_a_window__then_the_next():
     params = replace(PARAMS, maker_bps=0, taker_bps=1)
     protocol = deployed(params, account_dollars=25_000)
     buy(protocol, 480 * WAD)
     set_price(protocol, 952 * WAD, LATER)
     cap = SCALE // 10_000
     assert protocol.liquidate(ACCOUNT, ETH, now=LATER, sender=KEEPER).size == cap
-    with refused(protocol, "Liquidator_CapReached", ETH, 2, 0):
-        protocol.liquidate(ACCOUNT, ETH, now=LATER, sender=KEEPER)
-    set_price(protocol, 952 * WAD, LATER + 1)
-    assert protocol.liquidate(ACCOUNT, ETH, now=LATER + 1, sender=KEEPER).size == cap
-    protocol.check_sums(LATER + 1)
+    until = LATER + 16
+    for now in (LATER, until - 1):  # whether there is a newer record or not
+        if now > LATER:
+            set_price(protocol, 952 * WAD, now)
+        with refused(protocol, "Liquidator_CapReached", ETH, until, 0):
+            protocol.liquidate(ACCOUNT, ETH, now=now, sender=KEEPER)
+    assert protocol.liquidate(ACCOUNT, ETH, now=until, sender=KEEPER).size == cap
+    protocol.check_sums(until)
 
 
 def test_liquidate__small_cost__fund_tops_the_keeper_up():
@@ -240,7 +243,7 @@ def test_absorb__bankrupt__fund_pays_the_debt():
     assert protocol.cash_of(ACCOUNT) == 0
     assert protocol.markets_bitmap(ACCOUNT) == 0
     market = protocol.state.markets[ETH]
-    assert (market.moved_at(2), market.absorbed_in(LATER)) == (0, 0)
+    assert (market.moved_in(LATER), market.absorbed_in(LATER)) == (0, 0)
     protocol.check_sums(LATER)
 
 
@@ -252,7 +255,7 @@ def test_absorb__skew_grows__is_counted():
     set_price(protocol, 940 * WAD, LATER)
     protocol.absorb(ACCOUNT, now=LATER, sender=KEEPER)
     market = protocol.state.markets[ETH]
-    assert market.moved_at(2) == market.absorbed_in(LATER) == 100 * WAD
+    assert market.moved_in(LATER) == market.absorbed_in(LATER) == 100 * WAD
     assert market.absorbed_in(LATER + 3_600) == 0
 
 

@@ -49,6 +49,7 @@ def market_with_skew(skew: int, scale: int = SCALE) -> Market:
 
 @pytest.mark.skipif(DATA is None, reason="the folder of real data is absent")
 def test_fillQuote__vectors__price_matches():
+    assert DATA is not None
     for vector in json.loads((DATA / "vectors.json").read_text()):
         if vector["kind"] == "fill_price":
             given_ = vector["inputs"]
