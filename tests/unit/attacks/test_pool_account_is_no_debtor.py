@@ -7,9 +7,9 @@ from tests.support.evm import Evm, reverts
 
 
 def test_absorb__pool_account_with_negative_cash__is_refused(evm: Evm) -> None:
-    """Exits of liquidity take the pool's unrealised gains out as cash, so that the cash of its account of a market may be
-    negative while its quote is worth more. In a draft an account without positions and with negative cash counted as
-    bankrupt: anyone could absorb the pool's account, the insurance fund paid its "debt", and the caller was paid for it.
+    """Exits of liquidity take the pool's unrealised gains out as cash, so that the cash of its account of a market may
+    be negative while its quote is worth more. In a draft an account without positions and with negative cash counted
+    as bankrupt: anyone could absorb the pool's account, the insurance fund paid its "debt", and the caller was paid.
     Source: review of LQ-03.
     """
     core = deploy_core(evm, fund_dollars=50_000)
