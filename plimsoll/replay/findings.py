@@ -91,7 +91,7 @@ class Findings:
             )
 
     def row(self, mirror: Mirror, healths: Mapping[int, Health]) -> None:
-        """The end of a minute; `healths` of all accounts with a position."""
+        """The end of a minute; `healths` of all accounts with a position at its worst prices."""
         model, now = mirror.model, mirror.now
         markets = {}
         for market_id, name in self.markets.items():
@@ -124,6 +124,7 @@ class Findings:
         *,
         title: str,
         source: str,
+        minutes: int,
         accounts: int,
         sums: Sums,
         dust_bound: int,
@@ -138,7 +139,7 @@ class Findings:
         return ReplayReport(
             title=title,
             prices_source=source,
-            minutes=len(self.rows),
+            minutes=minutes,
             accounts=accounts,
             fills=self.counts["filled"] + self.counts["steps"],
             closeouts=self.counts["closeout"],

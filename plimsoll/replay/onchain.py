@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from eth_account.signers.local import LocalAccount
 
@@ -80,10 +80,10 @@ class Mined:
 
 @dataclass
 class Counted:
-    """What the thread found so far. `wrong`: accounts that ever differed, and (flow, event) of those that did."""
+    """What the thread found so far. `wrong`: accounts that ever differed, and transactions whose events did."""
 
     gas: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    wrong: set[Any] = field(default_factory=set)
+    wrong: set[int | str] = field(default_factory=set)
     first: str = ""
     comparisons: int = 0
     sums: Sums | None = None
@@ -127,7 +127,7 @@ class OnChain:
             for market in devnet.parameters.markets
         }
         self._counted = Counted()
-        self._queue: queue.Queue[Mined | Check | None] = queue.Queue(QUEUED_BLOCKS)
+        self._queue: queue.Queue[Mined | Check | threading.Event | None] = queue.Queue(QUEUED_BLOCKS)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="chain", daemon=True)
         self._rpc.call("evm_setAutomine", False)
@@ -157,12 +157,20 @@ class OnChain:
         gas = {flow: int(statistics.median(used)) for flow, used in sorted(found.gas.items())}
         return Compared(found.sums, len(found.wrong), found.comparisons, gas)
 
+    def wait(self) -> None:
+        """Until everything handed over so far is done, or failed."""
+        done = threading.Event()
+        self._put(done)
+        while not done.wait(0.05):
+            if self._failure is not None:
+                raise self._failure
+
     @property
     def first_difference(self) -> str:
         """The first thing in which chain and model differed; empty while nothing did."""
         return self._counted.first
 
-    def _put(self, item: Mined | Check | None) -> None:
+    def _put(self, item: Mined | Check | threading.Event | None) -> None:
         while True:
             if self._failure is not None:
                 raise self._failure
@@ -255,8 +263,10 @@ class OnChain:
             while (item := self._queue.get()) is not None:
                 if isinstance(item, Mined):
                     self._mine(item)
-                else:
+                elif isinstance(item, Check):
                     self._compare(item)
+                else:
+                    item.set()
         except BaseException as error:
             self._failure = error
 
@@ -281,7 +291,7 @@ class OnChain:
         if sent.flow:
             self._counted.gas[sent.flow].append(receipt.gas_used // sent.parts)
         if sent.expected and (wrong := self._unlike(sent.expected, receipt.logs)):
-            self._counted.wrong.add((sent.flow, receipt.tx_hash))
+            self._counted.wrong.add(receipt.tx_hash)
             self._counted.first = self._counted.first or f"{sent.flow} in block {receipt.block_number}: {wrong}"
 
     def _unlike(self, expected: Sequence[Expected], logs: Sequence[Log]) -> str:

@@ -93,7 +93,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a chain answered: the sums at the end, accounts that ever differed, comparisons made, gas by flow."""
+    """What a chain answered: the sums at the end, accounts and transactions that differed, comparisons, gas by flow."""
 
     sums: Sums
     mismatches: int
@@ -178,7 +178,7 @@ class Replay:
         plans = scenario.accounts(history)
         self.minutes = history.minutes
         self.ticks = tuple(history.ticks(scenario.keepers))
-        calendar = Calendar(len(self.ticks), max(1, SECONDS_PER_MINUTE // publish_seconds), history.crash_minute)
+        calendar = Calendar(self.minutes, publish_seconds, history.crash_minute)
         self.traders = Traders(self.mirror, plans, self.market_ids, calendar, scenario.seed)
         self.signers = Signers(self.market_ids.values(), scenario.seed)
         self.taker = ids.pack(self.roles.liquidator.number, index=TAKER_INDEX)
@@ -200,6 +200,8 @@ class Replay:
         )
         self._chain: Chain = ModelOnly()
         self._salt = 0
+        self._worst: tuple[int, Mapping[int, Health]] = (0, {})
+        """At the worst prices of this minute, before anyone was liquidated at them: how many unhealthy, all healths."""
         self._race = Draws(scenario.seed, "replay/race")
 
     # --- the day -----------------------------------------------------------------------------------------------------
@@ -223,10 +225,11 @@ class Replay:
             self.mirror,
             title=f"Replay: {self.scenario.name}",
             source=self.history.source,
+            minutes=self.minutes,
             accounts=len(self.traders.by_account),
             sums=compared.sums,
             dust_bound=last.dust_bound + compared.sums.rounding,
-            base_bound=last.base_bound,
+            base_bound={market_id: last.base_bound[market_id] for market_id in self.layout.market_ids},
             mismatches=compared.mismatches,
             comparisons=compared.comparisons,
             gas=compared.gas,
@@ -274,6 +277,8 @@ class Replay:
     def _react(self, tick: Tick) -> None:
         """Who leaves withdraws at the fresh prices; the liquidator acts for as long as there is something to do."""
         unhealthy = self._look_for_unhealthy()
+        if len(unhealthy) > self._worst[0]:
+            self._worst = len(unhealthy), self._healths()
         last = tick.ts + self.scenario.keepers.publish_seconds - PLACE_BEFORE - 1
         for ts in range(tick.ts + BLOCK_SECONDS, last + 1, BLOCK_SECONDS):
             if not unhealthy and not self.traders.withdrawals:
@@ -288,10 +293,10 @@ class Replay:
 
     def _end_minute(self, index: int, tick: Tick) -> None:
         minute = (tick.ts - self.history.start) // SECONDS_PER_MINUTE
-        with self.mirror.accrued():
-            healths = {account: self.mirror.health(account) for account in self.watch.held}
+        healths = self._healths()
         self.traders.look(healths, index)
-        self.findings.row(self.mirror, healths)
+        self.findings.row(self.mirror, self._worst[1] or healths)
+        self._worst = (0, {})
         asks_views = minute % 60 == 0 or minute == self.minutes
         self._chain.check(self._check_of(minute, healths if asks_views else None))
         counts = self.findings.counts
@@ -335,7 +340,12 @@ class Replay:
             self.orders.end(action.order)
 
     def _record(self, tick: Tick) -> None:
-        self._do(Record(self.signers.readings({self.market_ids[name]: price for name, price in tick.prices.items()})))
+        """All markets in one update; where one is refused, each by itself."""
+        prices = {self.market_ids[name]: price for name, price in tick.prices.items()}
+        readings = self.signers.readings(prices)
+        if isinstance(self.mirror.attempt(Record(readings)), Refusal):
+            for market_id, said in readings.items():
+                self._attempt(Record({market_id: said}))
 
     def _execute(self, index: int) -> None:
         """The executor's batches; a second look, since what waits for its price waits for the market orders too."""
@@ -349,6 +359,11 @@ class Replay:
                         self.traders.hear(order, outcome, index)
             if not batches:
                 return
+
+    def _healths(self) -> dict[int, Health]:
+        """Of all accounts with a position or a debt, now."""
+        with self.mirror.accrued():
+            return {account: self.mirror.health(account) for account in self.watch.held}
 
     def _look_for_unhealthy(self) -> list[int]:
         unhealthy = self.watch.unhealthy()

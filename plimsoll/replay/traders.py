@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from plimsoll.core import ids
-from plimsoll.core.units import BPS, WAD
+from plimsoll.core.units import BPS, SECONDS_PER_MINUTE, WAD
 from plimsoll.replay.actions import Action, Cancel, Deposit, Place, Withdraw
 from plimsoll.replay.keys import Key
 from plimsoll.replay.mirror import Health, Mirror
@@ -78,19 +78,24 @@ class Trader:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The day in publications: so many in all, so many a minute, and the minute in which the crash begins."""
+    """The day: its minutes, the seconds between publications, and the minute in which the crash begins."""
 
-    ticks: int
-    ticks_a_minute: int
+    minutes: int
+    publish_seconds: int
     crash_minute: int
 
     @property
-    def minutes(self) -> int:
-        return self.ticks // self.ticks_a_minute
+    def ticks(self) -> int:
+        """How many publications there are, the first prices included."""
+        return self.minutes * SECONDS_PER_MINUTE // self.publish_seconds + 1
+
+    @property
+    def ticks_a_minute(self) -> int:
+        return max(1, SECONDS_PER_MINUTE // self.publish_seconds)
 
     def tick(self, minute: int, draws: Draws) -> int:
-        """A publication of a minute, drawn; the first publication settles nothing."""
-        return max(1, minute * self.ticks_a_minute + draws.below(self.ticks_a_minute))
+        """A publication of a minute, drawn; the first prices settle nothing."""
+        return max(1, minute * SECONDS_PER_MINUTE // self.publish_seconds + draws.below(self.ticks_a_minute))
 
 
 def temper_of(draws: Draws) -> Temper:

@@ -1,0 +1,44 @@
+"""A short replay of the synthetic crash with few accounts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from plimsoll.deploy import parameters as deployment
+from plimsoll.deploy.parameters import Parameters
+from plimsoll.replay.cli import around_the_low
+from plimsoll.replay.mirror import Deployment, Mirror, Roles
+from plimsoll.replay.run import Replay
+from plimsoll.risk.scenario.population import PopulationParameters
+from plimsoll.risk.scenario.scenario import KeeperBehaviour, PriceHistory, PriceSettings, Scenario
+
+START = 1_700_000_000
+
+
+def parameters() -> Parameters:
+    return deployment.load("devnet")
+
+
+def scenario(accounts: int = 30, seed: int = 1, **keepers: Any) -> Scenario:
+    return Scenario(
+        name="a made-up crash",
+        seed=seed,
+        prices=PriceSettings(source="synthetic"),
+        population=PopulationParameters(accounts=accounts),
+        keepers=dataclasses.replace(KeeperBehaviour(), **keepers),
+    )
+
+
+def replay(minutes: int = 10, **options: Any) -> Replay:
+    chosen = scenario(**options)
+    return Replay(chosen, crash(chosen, minutes), parameters())
+
+
+def crash(chosen: Scenario, minutes: int) -> PriceHistory:
+    return around_the_low(chosen.load_prices(), minutes)
+
+
+def mirror() -> Mirror:
+    """Two markets without prices, nobody has anything."""
+    return Mirror(parameters(), Roles.named(), Deployment(), now=START)

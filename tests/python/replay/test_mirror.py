@@ -1,0 +1,175 @@
+import pytest
+
+from plimsoll.core import ids
+from plimsoll.core.units import WAD
+from plimsoll.replay.actions import (
+    Absorb,
+    CloseOut,
+    Deposit,
+    Execute,
+    ExecuteRequest,
+    Place,
+    Record,
+    RequestEntry,
+    TakeOver,
+    Withdraw,
+)
+from plimsoll.replay.mirror import BASEFEE, Mirror
+from plimsoll.risk.orders import KIND_MARKET, Order
+from plimsoll.risk.refusals import Refusal
+from tests.python.replay.setting import START, mirror
+
+ETH = 1
+UNIT = 10**6
+TRADER = 0x1234
+ACCOUNT = ids.pack(TRADER)
+PRICE = 2_500 * WAD
+
+
+def readings(price: int = PRICE) -> dict[int, tuple[int, ...]]:
+    return {ETH: (price, price + price // 10_000, price - price // 10_000), 2: (60_000 * WAD,) * 3}
+
+
+def opened(base: int = 4 * WAD, dollars: int = 1_000) -> Mirror:
+    """One account with a long of ETH against a pool of $20m; the newest record is of now."""
+    m = mirror()
+    provider = m.roles.provider.number
+    m.begin(START + 1)
+    m.do(Deposit(ids.pack(provider), 21_000_000 * UNIT))
+    pool = m.do(RequestEntry("pool", provider, 20_000_000 * UNIT)).result
+    fund = m.do(RequestEntry("fund", provider, 1_000_000 * UNIT)).result
+    m.do(Deposit(ACCOUNT, dollars * UNIT))
+    m.end()
+    m.begin(START + 100)
+    m.do(ExecuteRequest("pool", pool))
+    m.do(ExecuteRequest("fund", fund))
+    m.do(Record(readings()))
+    m.end()
+    order = Order(ACCOUNT, ETH, KIND_MARKET, base, 2**256 - 1, False, 0, 1)
+    m.begin(START + 102)
+    m.do(Place(order))
+    m.end()
+    m.begin(START + 105)
+    m.do(Record(readings()))
+    assert [one.event for one in m.do(Execute((order,))).expected] == ["Traded", "OrderExecuted"]
+    m.end()
+    return m
+
+
+def fall(m: Mirror, price: int) -> None:
+    m.begin(m.now + 300)
+    m.do(Record(readings(price)))
+    m.end()
+
+
+def test_begin__not_later_than_the_last_block__raises() -> None:
+    with pytest.raises(ValueError, match="after one at"):
+        mirror().begin(START)
+
+
+def test_end__nothing_was_done__time_has_not_passed() -> None:
+    m = mirror()
+    m.begin(START + 10)
+    assert isinstance(m.attempt(Withdraw(ACCOUNT, 5)), Refusal)
+    assert m.end().applied == []
+    assert m.now == START
+
+
+def test_do__refused__is_not_in_the_block() -> None:
+    m = mirror()
+    m.begin(START + 10)
+    m.do(Deposit(ACCOUNT, 5))
+    with pytest.raises(Refusal, match="MarginVault_InsufficientMargin"):
+        m.do(Withdraw(ACCOUNT, 6))
+    block = m.end()
+    assert [applied.action for applied in block.applied] == [Deposit(ACCOUNT, 5)]
+    assert block.applied[0].expected[0].values == {"account": ACCOUNT, "amount": 5, "cash": 5 * 10**12}
+    assert m.now == block.ts == START + 10
+
+
+def test_record__three_signers__the_median_and_its_confidence() -> None:
+    m = mirror()
+    m.begin(START + 10)
+    applied = m.do(Record(readings()))
+    assert applied.expected[0].values == {
+        "market_id": ETH,
+        "price": PRICE,
+        "confidence": PRICE // 10_000,
+        "published_at": START + 10,
+        "state": 0,
+        "sequence": 1,
+    }
+    assert m.price(ETH) == PRICE
+
+
+def test_record__one_market_moves_too_far__neither_is_recorded() -> None:
+    m = mirror()
+    m.begin(START + 10)
+    m.do(Record(readings()))
+    m.end()
+    m.begin(START + 20)
+    with pytest.raises(Refusal, match="Oracle_MoveTooLarge"):
+        m.do(Record(readings(PRICE * 2)))
+    assert m.markets[2].newest is not None
+    assert m.markets[2].newest.sequence == 1
+
+
+def test_close_out__below_maintenance__names_equity_and_split() -> None:
+    m = opened()
+    fall(m, PRICE * 92 // 100)
+    m.begin(m.now + 2)
+    health = m.health(ACCOUNT)
+    assert 0 < health.ratio < WAD
+    applied = m.do(CloseOut(ACCOUNT, ETH))
+    block = m.end()
+    values = applied.expected[0].values
+    assert (values["equity"], values["maintenance"]) == (health.equity, health.maintenance)
+    [step] = applied.result
+    assert step.base == values["base"] < 0
+    assert step.penalty == values["cost"] == step.keeper + step.insurance
+    assert block.touched == (ACCOUNT,)
+    assert block.basefee is None
+
+
+def test_take_over__discount_and_fee__are_the_keepers() -> None:
+    m = opened()
+    taker = ids.pack(m.roles.liquidator.number, index=1)
+    m.begin(m.now + 1)
+    m.do(Deposit(taker, 10_000 * UNIT))
+    m.end()
+    fall(m, PRICE * 92 // 100)
+    m.begin(m.now + 2)
+    applied = m.do(TakeOver(ACCOUNT, ETH, 4 * WAD, taker))
+    [step] = applied.result
+    values = applied.expected[0].values
+    assert step.base == -4 * WAD
+    assert step.keeper == values["discount"] - values["fee"] > 0
+    assert m.end().touched == (ACCOUNT, taker)
+
+
+def test_absorb__bankrupt__debt_is_paid_by_the_fund_and_gas_at_a_known_basefee() -> None:
+    m = opened()
+    fall(m, PRICE * 70 // 100)
+    m.begin(m.now + 2)
+    applied = m.do(Absorb(ACCOUNT))
+    assert [one.event for one in applied.expected] == ["PositionAbsorbed", "Absorbed", "DebtCovered"]
+    [step] = applied.result
+    assert step.debt == applied.expected[2].values["debt"] > 0
+    assert step.insurance == -step.debt - step.keeper
+    assert m.end().basefee == BASEFEE
+
+
+def test_share_price__pool_without_positions__is_one_dollar() -> None:
+    m = opened()
+    m.begin(m.now + 5)
+    assert abs(m.share_price("fund") - WAD) < WAD // 10**6
+    assert m.share_price("pool") > WAD  # the trader has paid fees and impact
+
+
+def test_accrued__inside__markets_are_at_the_present_and_afterwards_as_before() -> None:
+    m = opened()
+    m.begin(m.now + 1_000)
+    last = m.markets[ETH].last
+    with m.accrued():
+        assert m.markets[ETH].last == m.now
+    assert m.markets[ETH].last == last
