@@ -38,8 +38,11 @@ class Command(ConnectedProviderCommand):
 
         os.environ.update(build_environment())  # where ape finds anvil and the compiler without make
         from ape.exceptions import ApeException
+        from ape.logging import LogLevel, logger
 
         from plimsoll.core.errors import UserError, run_command
+
+        logger.set_level(LogLevel.WARNING)  # that it connects is no news
 
         def call() -> int:
             _require_node(ctx.params.get("network"))

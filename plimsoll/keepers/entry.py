@@ -126,9 +126,7 @@ def require_prices(start: Start) -> None:
         f"{names.get(one.market_id, one.market_id)}: " + ("never" if (age := one.age()) is None else f"{age} s ago")
         for one in markets
     ]
-    raise UserError(
-        f"stale oracle: no market's price is fresh ({', '.join(ages) or 'none is listed'}); run a publisher"
-    )
+    raise UserError(f"stale oracle: no price is fresh ({', '.join(ages) or 'no market is listed'}); run a publisher")
 
 
 def _run(start: Start, job: Job[Any, Any]) -> int:

@@ -1,0 +1,127 @@
+"""Keepers as processes on a devnet: the work, outages, kills, stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from plimsoll.core.units import WAD
+from plimsoll.sdk.events import OrderExecuted, OrderSkipped
+from tests.integration.keepers.conftest import SECOND, Door, Stage, until
+
+pytestmark = pytest.mark.node
+
+ETH = "ETH/USD"
+
+
+def test_trade__from_placing_to_filling__is_the_keepers_work(stage: Stage) -> None:
+    stage.start("publisher", "provider")
+    executor = stage.start("executor", "keeper")
+    alice = stage.client("alice")
+    alice.deposit(10_000)
+    placed = alice.place_market(ETH, "2.5")
+    outcome = alice.wait_for(placed)
+    assert (outcome.status, outcome.fill and outcome.fill.base) == ("filled", 25 * WAD // 10)
+    limit = alice.place_limit(ETH, "-1", 2_510)
+    stage.set_prices({ETH: 2_520 * WAD})
+    assert alice.wait_for(limit).status == "filled"
+    assert [line["outcome"] for line in executor.wait_for("executed", 2)] == ["filled", "filled"]
+    assert stage.sent_by("keeper") == 2
+
+
+def test_crash__liquidator_closes_out__and_is_paid(stage: Stage) -> None:
+    stage.start("publisher", "provider")
+    stage.start("executor", "carol")
+    bob = stage.client("bob")
+    bob.deposit(2_600)
+    assert bob.wait_for(bob.place_market(ETH, 20)).status == "filled"
+    liquidator = stage.start("liquidator", "keeper")
+    before = stage.client("keeper").account_snapshot().cash
+    stage.set_prices({ETH: 2_400 * WAD})
+    [line] = liquidator.wait_for("closed out")
+    assert line["account"] == f"{bob.account():#066x}"
+    held = bob.position(ETH)
+    assert held is None or held.base < 20 * WAD
+    assert stage.client("keeper").account_snapshot().cash > before
+    assert not bob.account_snapshot().is_liquidatable
+
+
+def test_outage__of_the_node__is_sat_out(stage: Stage, door: Door) -> None:
+    """The node can't be reached for some seconds, then it hangs for some: nothing is lost, nothing done twice."""
+    stage.start("publisher", "provider")
+    executor = stage.start("executor", "keeper", uri=door.uri)
+    alice = stage.client("alice")
+    alice.deposit(10_000)
+    alice.wait_for(alice.place_market(ETH, 1))
+
+    door.shut()
+    executor.wait_for("trouble")
+    meanwhile = alice.place_limit(ETH, 1, 2_600)
+    time.sleep(1.5)
+    assert len(executor.said("trouble")) == 1  # said once, tried again and again
+    door.open()
+    executor.wait_for("recovered")
+    assert alice.wait_for(meanwhile).status == "filled"
+
+    pid = stage.devnet.node.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.5)
+    os.kill(pid, signal.SIGCONT)
+    assert alice.wait_for(alice.place_limit(ETH, 1, 2_600)).status == "filled"
+    assert stage.sent_by("keeper") == 3
+    assert executor.stop() == 0
+
+
+def test_killed__and_started_again__does_nothing_twice(stage: Stage) -> None:
+    stage.start("publisher", "provider")
+    alice = stage.client("alice")
+    alice.deposit(10_000)
+    first = alice.place_market(ETH, 1)
+    executor = stage.start("executor", "keeper")
+    until("a transaction is under way", lambda: stage.sent_by("keeper", "pending") > 0)
+    executor.kill()
+
+    second = alice.place_market(ETH, 1)
+    again = stage.start("executor", "keeper")
+    for placed in (first, second):
+        assert alice.wait_for(placed).status == "filled"
+    time.sleep(4 * SECOND)
+    executions = [one.hash for one in alice.history([OrderExecuted]) if isinstance(one, OrderExecuted)]
+    assert executions == [first.hash, second.hash]
+    assert alice.history([OrderSkipped]) == []
+    assert stage.sent_by("keeper", "pending") == 2
+    assert again.stop(signal.SIGINT) == 0
+    assert again.said("stopped")
+
+
+def test_dry_run__says_what_it_would_do__and_sends_nothing(stage: Stage) -> None:
+    stage.start("publisher", "provider")
+    bots = [stage.start(job, "keeper", dry_run=True) for job in ("executor", "publisher", "liquidator")]
+    alice = stage.client("alice")
+    alice.deposit(10_000)
+    placed = alice.place_market(ETH, 1)
+    [would] = bots[0].wait_for("would")
+    assert (would["do"], would["orders"]) == ("settle", [placed.hash.hex()])
+    assert [bot.stop() for bot in bots] == [0, 0, 0]
+    assert stage.sent_by("keeper", "pending") == 0
+    assert [one.hash for one in alice.open_orders()] == [placed.hash]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop__by_a_signal__leaves_no_process(stage: Stage, door: Door, number: int) -> None:
+    bots = [
+        stage.start("publisher", "provider"),
+        stage.start("executor", "keeper"),
+        stage.start("liquidator", "carol", uri=door.uri, take_over="1000"),
+    ]
+    door.shut()
+    bots[2].wait_for("trouble")  # a keeper whose node is away stops as well
+    assert [bot.stop(number) for bot in bots] == [0, 0, 0]
+    for bot in bots:
+        assert bot.said("stopped")
+        with pytest.raises(ProcessLookupError):
+            os.killpg(bot.process.pid, 0)
