@@ -55,6 +55,10 @@ class Settle:
     market_id: int
     orders: tuple[OpenOrder, ...]
 
+    @property
+    def key(self) -> tuple[bytes, ...]:
+        return tuple(one.hash for one in self.orders)
+
     def describe(self) -> Fields:
         return {"do": "settle", "market": self.market_id, "orders": [one.hash.hex() for one in self.orders]}
 
@@ -66,6 +70,10 @@ class Trigger:
     market_id: int
     orders: tuple[OpenOrder, ...]
 
+    @property
+    def key(self) -> tuple[bytes, ...]:
+        return tuple(one.hash for one in self.orders)
+
     def describe(self) -> Fields:
         return {"do": "trigger", "market": self.market_id, "orders": [one.hash.hex() for one in self.orders]}
 
@@ -76,6 +84,10 @@ class Rescan:
 
     market_id: int
     head: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.market_id, self.head
 
     def describe(self) -> Fields:
         return {"do": "rescan", "market": self.market_id, "head": self.head}

@@ -69,6 +69,10 @@ class Publish:
     timestamp: int
     why: str
 
+    @property
+    def key(self) -> tuple[int, str]:
+        return self.market_id, self.why
+
     def describe(self) -> Fields:
         return {"do": "publish", "market": self.market_id, "price": shown(self.price), "why": self.why}
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +31,11 @@ NODE = "node"
 
 class Action(Protocol):
     """Something a keeper would do."""
+
+    @property
+    def key(self) -> Hashable:
+        """The same for the same deed in the next round, whatever its forecast is by then."""
+        ...
 
     def describe(self) -> Fields:
         """What a log line says of it; "do" names it."""
@@ -117,7 +122,7 @@ class Runner:
         self._trouble = ""
         self._since = 0.0
         self._failures = 0
-        self._said: frozenset[str] = frozenset()
+        self._said: frozenset[Hashable] = frozenset()
 
     def run(self, rounds: int | None = None) -> int:
         """Until stopped, or for a number of rounds. Returns the exit code. Raises UserError if it can't start."""
@@ -171,7 +176,7 @@ class Runner:
 
     def _say(self, actions: Sequence[Action]) -> None:
         """A dry run's output: each action once for as long as it stays due."""
-        due = {json.dumps(dict(action.describe()), default=str): action for action in actions}
+        due = {(type(action), action.key): action for action in actions}
         for key, action in due.items():
             if key not in self._said:
                 self.log("would", **action.describe())

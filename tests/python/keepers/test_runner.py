@@ -25,6 +25,10 @@ from tests.support.deployment import World
 class Do:
     what: str
 
+    @property
+    def key(self) -> str:
+        return self.what
+
     def describe(self) -> dict[str, Any]:
         return {"do": self.what}
 

@@ -1,0 +1,78 @@
+"""What a keeper's command takes: keys from the environment, one source of prices, fresh prices to start with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plimsoll.core.errors import UserError
+from plimsoll.core.units import WAD
+from plimsoll.keepers.entry import (
+    Start,
+    key_from_environment,
+    keys_from_environment,
+    named_values,
+    price_source,
+    require_prices,
+    run_executor,
+    run_liquidator,
+)
+from plimsoll.sdk.deployments import Deployment
+from tests.support.core import BTC, ETH
+from tests.support.deployment import MARKETS, World
+
+
+def start(world: World, **options: bool) -> Start:
+    addresses = world.contracts.addresses
+    deployment = Deployment(Path("d.json"), "test", 901, "0x", 0, addresses, MARKETS)
+    return Start(deployment, world.contracts, None, **options)
+
+
+def test_keys_from_environment__several_variables__give_all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONE", "0x11, 0x22,")
+    monkeypatch.setenv("TWO", "0x33")
+    monkeypatch.setenv("EMPTY", " ")
+    assert keys_from_environment(["ONE", "TWO"]) == ["0x11", "0x22", "0x33"]
+    assert keys_from_environment([]) == []
+    with pytest.raises(UserError, match="the environment variable EMPTY is not set"):
+        key_from_environment("EMPTY")
+
+
+@pytest.mark.parametrize("pair", ["ETH", "=5", "ETH=", "ETH= "])
+def test_named_values__no_pair__is_refused(pair: str) -> None:
+    assert named_values(["ETH/USD = 5"], "price") == {"ETH/USD": "5"}
+    with pytest.raises(UserError, match=r"price: .* is not NAME=value"):
+        named_values([pair], "price")
+
+
+def test_price_source__each_kind__is_by_market_name(tmp_path: Path) -> None:
+    series, file = tmp_path / "eth.csv", tmp_path / "prices.json"
+    series.write_text("ts,close\n1,7\n")
+    file.write_text('{"BTC/USD": "6"}')
+    assert price_source(MARKETS, prices=["eth=5.5"]).prices(0) == {ETH: 55 * WAD // 10}
+    assert price_source(MARKETS, file=file).prices(0) == {BTC: 6 * WAD}
+    assert price_source(MARKETS, series=[f"ETH/USD={series}"]).prices(0) == {ETH: 7 * WAD}
+
+
+def test_price_source__none_or_two__is_refused(tmp_path: Path) -> None:
+    for options in ({}, {"prices": ["ETH=1"], "series": ["ETH=x"]}):
+        with pytest.raises(UserError, match="name one source of prices"):
+            price_source(MARKETS, **options)  # type: ignore[arg-type]
+
+
+def test_require_prices__one_fresh_price__is_enough(world: World) -> None:
+    world.evm.advance(20)
+    with pytest.raises(UserError, match=r"stale oracle: no price is fresh \(ETH/USD: 20 s ago, BTC/USD: \d+ s ago\)"):
+        require_prices(start(world))
+    require_prices(start(world, wait_for_prices=True))
+    world.core.record(ETH)
+    require_prices(start(world))
+
+
+def test_run__without_a_key__is_refused_unless_dry(world: World) -> None:
+    world.core.tick(1)
+    with pytest.raises(UserError, match="executor: no key"):
+        run_executor(start(world))
+    with pytest.raises(UserError, match="taking over needs a key"):
+        run_liquidator(start(world, dry_run=True), "5")
