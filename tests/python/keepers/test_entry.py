@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.support.core import BTC, ETH
 from tests.support.deployment import MARKETS, World
 
 
-def start(world: World, **options: bool) -> Start:
+def start(world: World, **options: Any) -> Start:
     addresses = world.contracts.addresses
     deployment = Deployment(Path("d.json"), "test", 901, "0x", 0, addresses, MARKETS)
     return Start(deployment, world.contracts, None, **options)
