@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ILiquidator} from "interfaces/liquidation/ILiquidator.sol";
-import {Fill, IPerpMarket, Standing} from "interfaces/market/IPerpMarket.sol";
+import {Exchange, Fill, IPerpMarket, Standing} from "interfaces/market/IPerpMarket.sol";
+import {IDelegates} from "interfaces/orders/IDelegates.sol";
 import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
 import {IMarginVault} from "interfaces/vault/IMarginVault.sol";
 import {LiquidationTerms} from "../libraries/LiquidationTerms.sol";
@@ -31,7 +32,7 @@ contract Liquidator is ILiquidator, AccessManaged {
     IMarginVault private immutable VAULT;
     IPerpMarket private immutable MARKET;
     IPriceRecords private immutable ORACLE;
-    address private immutable POOL;
+    IDelegates private immutable DELEGATES;
     address private immutable FUND;
 
     /// @dev One slot a market.
@@ -57,7 +58,7 @@ contract Liquidator is ILiquidator, AccessManaged {
 
     constructor(Core memory core) AccessManaged(core.authority) {
         (VAULT, MARKET) = (IMarginVault(core.vault), IPerpMarket(core.market));
-        (ORACLE, POOL, FUND) = (IPriceRecords(core.oracle), core.pool, core.fund);
+        (ORACLE, DELEGATES, FUND) = (IPriceRecords(core.oracle), IDelegates(core.orderBook), core.fund);
     }
 
     // --- close-out ---
@@ -185,14 +186,12 @@ contract Liquidator is ILiquidator, AccessManaged {
         return Fill({
             marketId: marketId,
             account: account,
-            counter: AccountIds.pack(POOL, marketId, 0),
             base: base,
             quote: quote,
             charge: charge,
             keeper: msg.sender,
             reward: reward,
-            toFund: toFund,
-            counterFee: 0
+            toFund: toFund
         });
     }
 
@@ -209,31 +208,30 @@ contract Liquidator is ILiquidator, AccessManaged {
         bytes[] calldata priceData
     ) external payable {
         if (data.length != 0) revert Liquidator_CallbackUnsupported();
-        if (msg.sender != toAccount.ownerOf()) revert Liquidator_NotOwner(toAccount, msg.sender);
         if (toAccount == account) revert Liquidator_SameAccount(account);
         _update(priceData);
+        if (msg.sender != toAccount.ownerOf()) DELEGATES.useForTakeOver(toAccount, msg.sender, marketId, base.abs());
         Standing memory s = _unhealthy(account, marketId);
         uint256 price = MarginMath.healthPrice(s.trading, s.newest, s.base, false);
         _requireTakeable(s, base, price);
-        Standing memory taker = MARKET.standing(toAccount, marketId);
 
         (int256 quote, uint256 discount) = _takeOverTerms(s, base, price);
         uint256 fee = WadMath.divUp(quote.abs() * s.trading.takerBps(), WadMath.BPS);
-        MARKET.fill(
-            Fill({
+        MARKET.exchange(
+            Exchange({
                 marketId: marketId,
-                account: account,
-                counter: toAccount,
-                base: -base,
-                quote: quote,
-                charge: 0,
-                keeper: address(0),
-                reward: 0,
-                toFund: 0,
-                counterFee: fee
+                from: account,
+                to: toAccount,
+                base: base,
+                quote: -quote,
+                fromFee: 0,
+                toFee: fee,
+                payee: address(0),
+                payment: 0,
+                fromReduceOnly: false,
+                toReduceOnly: false
             })
         );
-        _requireTakerSound(taker, toAccount, marketId, base, -quote);
         emit TakenOver(
             account,
             marketId,
@@ -273,28 +271,6 @@ contract Liquidator is ILiquidator, AccessManaged {
         uint256 byMaintenance = uint256(s.equity) * _released(s, base.abs(), price) / required;
         discount = WadMath.min(byHealth, byMaintenance);
         quote -= int256(discount);
-    }
-
-    /// @dev A taker who grew passes the test of opening; one who shrank is not left sicker.
-    function _requireTakerSound(Standing memory before, uint256 toAccount, uint256 marketId, int256 base, int256 quote)
-        private
-        view
-    {
-        int256 held = before.base + base;
-        uint256 price = before.newest.price();
-        uint256 notional = held.abs() * price / WadMath.WAD;
-        if (held != 0 && notional < before.trading.minPosition()) {
-            revert IPerpMarket.PerpMarket_BelowMinimumPosition(notional, before.trading.minPosition());
-        }
-        bool reduced = before.base != 0 && (before.base > 0) != (base > 0) && base.abs() <= before.base.abs();
-        if (!reduced) {
-            MARKET.requireMargin(toAccount, marketId, (base.worthDown(price) + quote).positive());
-            return;
-        }
-        (int256 equity, uint256 maintenance) = MARKET.healthOf(toAccount);
-        if (equity < int256(maintenance) && equity * int256(before.maintenance) < before.equity * int256(maintenance)) {
-            revert Liquidator_LessHealthy(toAccount, equity, maintenance);
-        }
     }
 
     // --- backstop ---

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Fill, IPerpMarket, Standing, Trade} from "interfaces/market/IPerpMarket.sol";
+import {Exchange, Fill, IPerpMarket, Standing, Trade} from "interfaces/market/IPerpMarket.sol";
 import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
 import {IMarginGuard, IMarginVault} from "interfaces/vault/IMarginVault.sol";
 import {FundingMath} from "../libraries/FundingMath.sol";
@@ -40,7 +40,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         LiquidityConfig liquidity;
     }
 
-    /// @dev What one call works on: an account in one market, in memory.
+    /// @dev What one call works on: an account in one market, in memory. stored: its cash as the vault has it.
     struct Context {
         uint256 account;
         uint256 marketId;
@@ -51,7 +51,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         uint256 reserved;
         uint256 markets;
         int256 poolCash;
-        int256 owed;
+        int256 stored;
     }
 
     /// @dev The sums of a reduction, in the order in which they are paid.
@@ -60,6 +60,15 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         uint256 fee;
         uint256 surcharge;
         uint256 reward;
+    }
+
+    /// @dev One side of an exchange before its fill: the account's other markets, and its health where it reduces.
+    struct Before {
+        bool reduces;
+        int256 othersValue;
+        uint256 othersRequired;
+        int256 equity;
+        uint256 required;
     }
 
     /// @dev What a valuation adds up: collateral against initial margin, or equity against maintenance or initial margin.
@@ -105,8 +114,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         int256 quote;
         bool reduces = held != 0 && (held > 0) != (base > 0) && base.abs() <= held.abs();
         (int256 othersValue, uint256 othersRequired) = reduces
-            ? _value(c.account, c.markets & ~_bit(c.marketId), Measure.Health, 0, 0)
-            : _requireMayOpen(c, t.record);
+            ? _value(c.account, c.markets & ~_bit(c.marketId), Measure.Health)
+            : _requireMayGrow(c, t.record, true);
 
         (fillPrice_, quote) =
             TradeMath.fill(c.config.trading, c.state.skew(), base, t.record.price(), t.record.confidence());
@@ -126,7 +135,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         int256 skewBefore = c.state.skew();
         int256 released = PositionMath.fill(c.position, c.state, base, quote);
         c.state.poolQuote -= quote;
-        _requireLimits(c, t.record.price(), skewBefore, reduces, base > 0);
+        _requireMinimum(c, t.record.price());
+        if (!reduces) _requireLimits(c, t.record.price(), skewBefore, base > 0);
 
         c.cash += released - int256(charges.fee + charges.surcharge + charges.execution);
         c.reserved -= t.reserved;
@@ -134,8 +144,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         _splitFee(c.marketId, c.state, fee, charges.surcharge - charges.reward);
         if (!reduces) _requireMarginAfter(c, t.record.price(), base, quote, othersValue, othersRequired);
 
-        released -= c.owed + int256(fee + charges.surcharge + charges.execution);
-        _save(c, released, t.reserved, t.executor, charges.execution + charges.reward);
+        _save(c, t.reserved, t.executor, charges.execution + charges.reward);
         emit Traded(t.account, t.marketId, base, quote, fillPrice_, fee, c.position.base, c.position.quote);
     }
 
@@ -143,39 +152,113 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     /// @custom:req PM-02
     function fill(Fill calldata f) external onlyModule(LIQUIDATOR) returns (int256 cash, uint256 markets) {
         Context memory c = _open(f.account, f.marketId, ORACLE.newest(f.marketId).price());
-        int256 released = PositionMath.fill(c.position, c.state, f.base, f.quote) - c.owed - int256(f.charge);
-        bool withPool = f.counter == _poolAccount(f.marketId);
-        Posting[] memory postings = new Posting[](withPool ? (f.toFund == 0 ? 1 : 2) + (f.reward == 0 ? 0 : 1) : 2);
-        if (withPool) {
-            c.state.poolQuote -= f.quote;
-            if (f.reward != 0) postings[1] = Posting(AccountIds.main(f.keeper), int256(f.reward), 0, 0);
-            if (f.toFund != 0) postings[postings.length - 1] = Posting(AccountIds.main(FUND), f.toFund, 0, 0);
-        } else {
-            postings[1] = _fillCounter(f, c.state);
-            _splitFee(f.marketId, c.state, f.counterFee, 0);
-        }
+        c.cash += PositionMath.fill(c.position, c.state, f.base, f.quote) - int256(f.charge);
+        Posting[] memory postings = new Posting[]((f.toFund == 0 ? 1 : 2) + (f.reward == 0 ? 0 : 1));
+        c.state.poolQuote -= f.quote;
+        if (f.reward != 0) postings[1] = Posting(AccountIds.main(f.keeper), int256(f.reward), 0, 0);
+        if (f.toFund != 0) postings[postings.length - 1] = Posting(AccountIds.main(FUND), f.toFund, 0, 0);
         _markets[f.marketId].store(c.state);
         _positions[f.account][f.marketId].store(c.position);
-        uint256 flips = c.position.base == 0 ? _bit(f.marketId) : 0;
-        postings[0] = Posting(f.account, released, 0, flips);
+        postings[0] = _posting(c, 0);
         VAULT.post(postings);
-        emit Filled(f.account, f.marketId, f.counter, f.base, f.quote, c.position.base, c.position.quote);
-        return (c.cash + c.owed + released, c.markets ^ flips);
+        emit Filled(f.account, f.marketId, _poolAccount(f.marketId), f.base, f.quote, c.position.base, c.position.quote);
+        return (c.cash, c.markets ^ postings[0].flips);
     }
 
-    /// @dev The other account of a transfer: settles, takes the opposite, pays its fee. May open a position that the account may hold.
-    function _fillCounter(Fill calldata f, MarketState memory s) private returns (Posting memory posting) {
-        (Position memory p, int256 owed) = _settled(f.counter, f.marketId, s);
-        uint256 markets = VAULT.balanceOf(f.counter).markets();
-        if (p.base == 0) {
-            _requireMayHold(f.counter, f.marketId, _configs[f.marketId].trading);
-            _requireRoom(f.counter, markets & ~_bit(f.marketId));
+    /// @inheritdoc IPerpMarket
+    /// @custom:req PM-03
+    function exchange(Exchange calldata x) external {
+        bool isMatch = msg.sender == ORDER_BOOK;
+        if (!isMatch && msg.sender != LIQUIDATOR) revert PerpMarket_NotModule(msg.sender);
+        PriceRecord newest = ORACLE.newest(x.marketId);
+        Context memory to = _open(x.to, x.marketId, newest.price());
+        Before memory toBefore = _before(to, newest, x.base, x.toReduceOnly, isMatch);
+        _transfer(to, newest.price(), x.from, x.base, x.quote, x.toFee + x.payment);
+        Context memory from = _join(to, x.from);
+        Before memory fromBefore;
+        if (isMatch) {
+            fromBefore = _before(from, newest, -x.base, x.fromReduceOnly, true);
+            _transfer(from, newest.price(), x.to, -x.base, -x.quote, x.fromFee);
+            if (!toBefore.reduces) _requireInterest(to, newest.price(), x.base > 0);
+            if (!fromBefore.reduces) _requireInterest(from, newest.price(), x.base < 0);
+        } else {
+            _transfer(from, 0, x.to, -x.base, -x.quote, x.fromFee);
         }
-        int256 released = PositionMath.fill(p, s, -f.base, -f.quote);
-        _positions[f.counter][f.marketId].store(p);
-        bool flips = (p.base != 0) != (markets & _bit(f.marketId) != 0);
-        posting = Posting(f.counter, released - owed - int256(f.counterFee), 0, flips ? _bit(f.marketId) : 0);
-        emit Filled(f.counter, f.marketId, f.account, -f.base, -f.quote, p.base, p.quote);
+        _splitFee(x.marketId, to.state, x.fromFee + x.toFee, 0);
+        _requireSound(to, newest, x.base, x.quote, toBefore);
+        if (isMatch) _requireSound(from, newest, -x.base, -x.quote, fromBefore);
+
+        _markets[x.marketId].store(to.state);
+        Posting[] memory postings = new Posting[](x.payment == 0 ? 2 : 3);
+        postings[0] = _posting(to, 0);
+        postings[1] = _posting(from, 0);
+        if (x.payment != 0) postings[2] = Posting(AccountIds.main(x.payee), int256(x.payment), 0, 0);
+        VAULT.post(postings);
+    }
+
+    /// @dev Another account in the market of a context: the same state, accrued.
+    function _join(Context memory other, uint256 account) private view returns (Context memory c) {
+        (c.account, c.marketId, c.config, c.state) = (account, other.marketId, other.config, other.state);
+        _take(c, VAULT.balanceOf(account));
+        c.poolCash = other.poolCash;
+    }
+
+    /// @dev Whether a side of an exchange may be filled, and what its margin is judged by afterwards.
+    function _before(Context memory c, PriceRecord newest, int256 base, bool reduceOnly, bool isMatch)
+        private
+        view
+        returns (Before memory b)
+    {
+        _requireOwnMarket(c.account, c.marketId, c.config.trading);
+        int256 held = c.position.base;
+        b.reduces = held != 0 && (held > 0) != (base > 0) && base.abs() <= held.abs();
+        if (reduceOnly && !b.reduces) revert PerpMarket_NothingToReduce(c.account, c.marketId);
+        if (b.reduces) {
+            uint256 others = c.markets & ~_bit(c.marketId);
+            (b.othersValue, b.othersRequired) = _value(c.account, others, Measure.Health);
+            (b.equity, b.required) = _healthWith(c, newest, b);
+        } else {
+            (b.othersValue, b.othersRequired) = _requireMayGrow(c, newest, isMatch);
+        }
+    }
+
+    /// @dev Health with what is known of the other markets: equity and maintenance at health prices.
+    function _healthWith(Context memory c, PriceRecord newest, Before memory b)
+        private
+        view
+        returns (int256 equity_, uint256 required)
+    {
+        (equity_, required) = (c.cash + b.othersValue, b.othersRequired);
+        int256 base = c.position.base;
+        if (base == 0) return (equity_, required);
+        uint256 price = MarginMath.healthPrice(c.config.trading, newest, base, false);
+        equity_ += base.worthDown(price) + c.position.quote;
+        required += MarginMath.maintenance(c.config.margin, c.config.trading, base.abs(), price);
+    }
+
+    /// @dev One side's part of an exchange, in memory.
+    function _transfer(Context memory c, uint256 price, uint256 counter, int256 base, int256 quote, uint256 charge)
+        private
+    {
+        c.cash += PositionMath.fill(c.position, c.state, base, quote) - int256(charge);
+        if (price != 0) _requireMinimum(c, price);
+        _positions[c.account][c.marketId].store(c.position);
+        emit Filled(c.account, c.marketId, counter, base, quote, c.position.base, c.position.quote);
+    }
+
+    /// @dev A side that grew passes the test of opening; one that shrank is not left sicker.
+    function _requireSound(Context memory c, PriceRecord newest, int256 base, int256 quote, Before memory b)
+        private
+        view
+    {
+        if (!b.reduces) {
+            _requireMarginAfter(c, newest.price(), base, quote, b.othersValue, b.othersRequired);
+            return;
+        }
+        (int256 equity_, uint256 required) = _healthWith(c, newest, b);
+        if (equity_ < int256(required) && equity_ * int256(b.required) < b.equity * int256(required)) {
+            revert PerpMarket_LessHealthy(c.account, equity_, required);
+        }
     }
 
     /// @inheritdoc IPerpMarket
@@ -235,16 +318,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     /// @inheritdoc IMarginGuard
     /// @custom:req PM-07
     function freeCollateral(uint256 account, AccountBalance balance) external view returns (int256) {
-        (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Free, 0, 0);
+        (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Free);
         return balance.cash() - int256(balance.reserved()) + value - int256(required);
-    }
-
-    /// @inheritdoc IPerpMarket
-    function requireMargin(uint256 account, uint256 marketId, uint256 gain) external view {
-        AccountBalance balance = VAULT.balanceOf(account);
-        (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Free, marketId, gain);
-        value += balance.cash() - int256(balance.reserved());
-        if (value < int256(required)) revert PerpMarket_InsufficientMargin(account, value, required);
     }
 
     /// @inheritdoc IPerpMarket
@@ -258,21 +333,21 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     /// @inheritdoc IPerpMarket
     function equity(uint256 account) external view returns (int256) {
         AccountBalance balance = VAULT.balanceOf(account);
-        (int256 value,) = _value(account, balance.markets(), Measure.Index, 0, 0);
+        (int256 value,) = _value(account, balance.markets(), Measure.Index);
         return balance.cash() + value;
     }
 
     /// @inheritdoc IPerpMarket
     function requirements(uint256 account) external view returns (uint256 initial, uint256 maintenance) {
         uint256 markets = VAULT.balanceOf(account).markets();
-        (, initial) = _value(account, markets, Measure.IndexInitial, 0, 0);
-        (, maintenance) = _value(account, markets, Measure.Index, 0, 0);
+        (, initial) = _value(account, markets, Measure.IndexInitial);
+        (, maintenance) = _value(account, markets, Measure.Index);
     }
 
     /// @inheritdoc IPerpMarket
     function healthOf(uint256 account) external view returns (int256, uint256) {
         AccountBalance balance = VAULT.balanceOf(account);
-        (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Health, 0, 0);
+        (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Health);
         return (balance.cash() + value, required);
     }
 
@@ -284,7 +359,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         (s.margin, s.trading) = (_configs[marketId].margin, _configs[marketId].trading);
         AccountBalance balance = VAULT.balanceOf(account);
         (s.base, s.quote, s.skew, s.markets) = (p.base, p.quote, state.skew(), balance.markets());
-        (s.equity, s.maintenance) = _value(account, s.markets & ~_bit(marketId), Measure.Health, 0, 0);
+        (s.equity, s.maintenance) = _value(account, s.markets & ~_bit(marketId), Measure.Health);
         s.equity += balance.cash() - owed;
         if (p.base == 0) return s;
         uint256 price = MarginMath.healthPrice(s.trading, s.newest, p.base, false);
@@ -358,28 +433,40 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         (c.account, c.marketId) = (account, marketId);
         c.config = _configs[marketId];
         (AccountBalance balance, AccountBalance pool) = VAULT.balancesOf(account, _poolAccount(marketId));
-        (c.cash, c.reserved, c.markets, c.poolCash) =
-        (balance.cash(), balance.reserved(), balance.markets(), pool.cash());
+        c.poolCash = pool.cash();
         c.state = _markets[marketId].load();
         if (FundingMath.accrue(c.state, c.config.trading, c.config.liquidity, c.poolCash, newestPrice)) {
             _emitAccrued(marketId, c.state);
         }
-        (c.position, c.owed) = _settled(account, marketId, c.state);
-        c.cash -= c.owed;
+        _take(c, balance);
     }
 
-    /// @dev Stores what _open loaded and posts what changed: `delta` and the released reservation to the account, `payment` to `payee`.
-    function _save(Context memory c, int256 delta, uint256 released, address payee, uint256 payment) private {
+    /// @dev An account's balance, and its position settled.
+    function _take(Context memory c, AccountBalance balance) private view {
+        int256 owed;
+        (c.stored, c.reserved, c.markets) = (balance.cash(), balance.reserved(), balance.markets());
+        (c.position, owed) = _settled(c.account, c.marketId, c.state);
+        c.cash = c.stored - owed;
+    }
+
+    /// @dev Stores what _open loaded and posts what changed: cash and the released reservation to the account, `payment` to `payee`.
+    function _save(Context memory c, uint256 released, address payee, uint256 payment) private {
         _markets[c.marketId].store(c.state);
-        uint256 flips = (c.position.base != 0) != (c.markets & _bit(c.marketId) != 0) ? _bit(c.marketId) : 0;
         if (c.position.base != 0 || c.markets & _bit(c.marketId) != 0) {
             _positions[c.account][c.marketId].store(c.position);
         }
-        if (delta == 0 && released == 0 && flips == 0 && payment == 0) return;
+        Posting memory own = _posting(c, released);
+        if (own.cash == 0 && released == 0 && own.flips == 0 && payment == 0) return;
         Posting[] memory postings = new Posting[](payment == 0 ? 1 : 2);
-        postings[0] = Posting(c.account, delta, -int256(released), flips);
+        postings[0] = own;
         if (payment != 0) postings[1] = Posting(AccountIds.main(payee), int256(payment), 0, 0);
         VAULT.post(postings);
+    }
+
+    /// @dev What changed for an account against what the vault has.
+    function _posting(Context memory c, uint256 released) private pure returns (Posting memory) {
+        uint256 flips = (c.position.base != 0) != (c.markets & _bit(c.marketId) != 0) ? _bit(c.marketId) : 0;
+        return Posting(c.account, c.cash - c.stored, -int256(released), flips);
     }
 
     function _clampToReduce(Context memory c, int256 base) private pure returns (int256) {
@@ -437,10 +524,23 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         if (isolated != 0 && isolated != marketId) revert PerpMarket_WrongMarket(account, marketId);
     }
 
-    /// @dev As above, and a market may be closed to cross accounts.
-    function _requireMayHold(uint256 account, uint256 marketId, TradingConfig trading) private pure {
-        _requireOwnMarket(account, marketId, trading);
-        if (account.isolatedMarketOf() == 0 && trading.isolatedOnly()) revert PerpMarket_IsolatedOnly(marketId);
+    /// @dev Whether an account may have more of a market; returns its other markets' losses and initial margin, all of them fresh.
+    /// @param opens Whether a halt of opening is respected: a take-over makes nobody's risk larger.
+    function _requireMayGrow(Context memory c, PriceRecord record, bool opens)
+        private
+        view
+        returns (int256 value, uint256 required)
+    {
+        if (c.account.isolatedMarketOf() == 0 && c.config.trading.isolatedOnly()) {
+            revert PerpMarket_IsolatedOnly(c.marketId);
+        }
+        uint256 haltUntil = c.config.liquidity.haltUntil();
+        if (opens && (!Permissions.allowed(Permissions.Action.Open, record.state()) || block.timestamp < haltUntil)) {
+            revert PerpMarket_OpeningHalted(c.marketId, uint8(record.state()), haltUntil);
+        }
+        uint256 others = c.markets & ~_bit(c.marketId);
+        (value, required) = _value(c.account, others, Measure.Free);
+        if (c.position.base == 0) _requireRoom(c.account, others);
     }
 
     function _requireRoom(uint256 account, uint256 markets) private pure {
@@ -451,39 +551,28 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         if (count >= MAX_MARKETS_AN_ACCOUNT) revert PerpMarket_TooManyMarkets(account);
     }
 
-    /// @dev Whether risk may grow now; returns the account's other markets' losses and initial margin, all of them fresh.
-    function _requireMayOpen(Context memory c, PriceRecord record)
-        private
-        view
-        returns (int256 value, uint256 required)
-    {
-        _requireMayHold(c.account, c.marketId, c.config.trading);
-        uint256 haltUntil = c.config.liquidity.haltUntil();
-        if (!Permissions.allowed(Permissions.Action.Open, record.state()) || block.timestamp < haltUntil) {
-            revert PerpMarket_OpeningHalted(c.marketId, uint8(record.state()), haltUntil);
-        }
-        uint256 others = c.markets & ~_bit(c.marketId);
-        (value, required) = _value(c.account, others, Measure.Free, 0, 0);
-        if (c.position.base == 0) _requireRoom(c.account, others);
+    function _requireMinimum(Context memory c, uint256 price) private pure {
+        uint256 notional = c.position.base.abs() * price / WadMath.WAD;
+        uint256 minimum = c.config.trading.minPosition();
+        if (c.position.base != 0 && notional < minimum) revert PerpMarket_BelowMinimumPosition(notional, minimum);
     }
 
-    function _requireLimits(Context memory c, uint256 price, int256 skewBefore, bool reduces, bool isBuy) private pure {
-        TradingConfig trading = c.config.trading;
-        uint256 notional = c.position.base.abs() * price / WadMath.WAD;
-        if (c.position.base != 0 && notional < trading.minPosition()) {
-            revert PerpMarket_BelowMinimumPosition(notional, trading.minPosition());
-        }
-        if (reduces) return;
-
+    function _requireInterest(Context memory c, uint256 price, bool isLong) private pure {
         MarketState memory s = c.state;
         uint256 limit =
             FundingMath.capital(s, c.poolCash, price).positive() * c.config.liquidity.openInterestBps() / WadMath.BPS;
-        uint256 open = WadMath.divUp((isBuy ? s.openLong : s.openShort) * price, WadMath.WAD);
+        uint256 open = WadMath.divUp((isLong ? s.openLong : s.openShort) * price, WadMath.WAD);
         if (open > limit) revert PerpMarket_OpenInterestLimit(open, limit);
+    }
 
+    /// @dev What an increase against the pool must stay within.
+    function _requireLimits(Context memory c, uint256 price, int256 skewBefore, bool isBuy) private pure {
+        _requireInterest(c, price, isBuy);
+        MarketState memory s = c.state;
         uint256 size = s.skew().abs();
         if (size <= skewBefore.abs()) return;
-        limit = trading.scale() * trading.maxSkewBps() / WadMath.BPS;
+        TradingConfig trading = c.config.trading;
+        uint256 limit = trading.scale() * trading.maxSkewBps() / WadMath.BPS;
         if (size > limit) revert PerpMarket_SkewLimit(size, limit);
         limit = FundingMath.exposureLimit(s, trading, c.config.liquidity, c.poolCash, price);
         uint256 exposure = WadMath.divUp(size * price, WadMath.WAD);
@@ -507,8 +596,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         if (available < int256(required)) revert PerpMarket_InsufficientMargin(c.account, available, required);
     }
 
-    /// @dev Adds up an account's positions in `markets`. In `gainMarket` up to `gain` of the result does not count.
-    function _value(uint256 account, uint256 markets, Measure measure, uint256 gainMarket, uint256 gain)
+    /// @dev Adds up an account's positions in `markets`.
+    function _value(uint256 account, uint256 markets, Measure measure)
         private
         view
         returns (int256 value, uint256 required)
@@ -525,7 +614,6 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
                 if (!newest.isFresh(trading.maxPriceAge())) {
                     revert PerpMarket_StalePrice(id, newest.publishedAt());
                 }
-                if (id == gainMarket) result -= int256(gain);
                 if (result > 0) result = 0;
             }
             value += result;

@@ -3,91 +3,81 @@ pragma solidity 0.8.37;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
+import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IPerpMarket, Trade} from "interfaces/market/IPerpMarket.sol";
-import {Commitment, IOrderBook, Order, OrderConfig, OrderKind, OrderStatus} from "interfaces/orders/IOrderBook.sol";
-import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
-import {IMarginVault} from "interfaces/vault/IMarginVault.sol";
+import {
+    Commitment,
+    IOrderBook,
+    Order,
+    OrderConfig,
+    OrderKind,
+    OrderStatus,
+    TimeInForce
+} from "interfaces/orders/IOrderBook.sol";
 import {WadMath} from "../libraries/WadMath.sol";
-import {AccountBalance, AccountIds, Core, Posting} from "../types/Accounts.sol";
+import {AccountIds, Core, Posting} from "../types/Accounts.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
+import {Commitments} from "./Commitments.sol";
+import {Matching} from "./Matching.sol";
 
 /// @title OrderBook
-/// @notice Orders are commitments; whoever executes brings the order back.
-contract OrderBook is IOrderBook, AccessManaged {
+/// @notice Orders are commitments; whoever executes brings the order back. Several calls of one caller go into one by `multicall`.
+contract OrderBook is Matching, AccessManaged, Multicall {
     using AccountIds for uint256;
     using SafeCast for uint256;
 
-    bytes32 public constant ORDER_TYPEHASH = keccak256(
-        "Order(uint256 account,uint256 marketId,uint8 kind,int256 base,uint256 acceptablePrice,bool reduceOnly,uint256 expiry,uint256 salt)"
-    );
     /// @notice Gas that must be left before an order is tried, so that an order never fails for want of it.
     uint256 public constant MIN_EXECUTION_GAS = 450_000;
-    uint256 private constant MAX_EXECUTION_FEE = 10e18;
     uint256 private constant MAX_FEE_RESERVE_BPS = 100;
     uint256 private constant MAX_DELAY = 60;
+    bytes32 private constant CANCEL_TYPEHASH = keccak256("Cancel(bytes32 orderHash,uint256 relayFee)");
+    bytes32 private constant CANCEL_ALL_TYPEHASH =
+        keccak256("CancelAll(uint256 account,uint256 counter,uint256 relayFee)");
 
-    IMarginVault private immutable VAULT;
-    IPerpMarket private immutable MARKET;
-    IPriceRecords private immutable ORACLE;
-    address private immutable FUND;
-
-    /// @dev One slot a market.
-    struct Queue {
-        OrderConfig config;
-        uint40 next;
-        uint40 head;
-    }
-
-    mapping(uint256 marketId => Queue) private _queues;
-    mapping(bytes32 hash => Commitment) private _commitments;
-
-    constructor(Core memory core) AccessManaged(core.authority) {
-        (VAULT, MARKET) = (IMarginVault(core.vault), IPerpMarket(core.market));
-        (ORACLE, FUND) = (IPriceRecords(core.oracle), core.fund);
-    }
+    constructor(Core memory core) Commitments(core) AccessManaged(core.authority) {}
 
     /// @inheritdoc IOrderBook
     /// @custom:req OB-01
     function place(Order calldata order) external returns (bytes32 hash) {
-        _requireOwner(order.account);
-        if (order.base == 0) revert OrderBook_ZeroSize();
-        bool isMarket = order.kind == OrderKind.Market;
-        if (isMarket && order.expiry != 0) revert OrderBook_ExpiryNotAllowed();
-        if (order.expiry != 0 && order.expiry < block.timestamp) revert OrderBook_Expired(order.expiry);
-        Queue memory q = _queues[order.marketId];
-        if (q.config.settlementWindow == 0) revert OrderBook_NotListed(order.marketId);
         hash = hashOf(order);
-        if (_commitments[hash].status != OrderStatus.None) revert OrderBook_AlreadyUsed(hash);
+        _place(order, hash, msg.sender, false);
+    }
 
-        Commitment memory c;
-        c.settleFrom = uint40(block.timestamp + q.config.settlementDelay);
-        c.executionFee = q.config.executionFee;
-        if (isMarket) {
-            (c.status, c.sequence) = (OrderStatus.Queued, q.next);
-            _queues[order.marketId].next = q.next + 1;
-            c.feeReserve = _reserve(order, q.config);
-        } else {
-            c.status = OrderStatus.Waiting;
-        }
-        _commitments[hash] = c;
-        emit OrderPlaced(
-            hash, order.account, order.marketId, order, c.settleFrom, c.sequence, c.executionFee, c.feeReserve
-        );
+    /// @inheritdoc IOrderBook
+    /// @custom:req OB-05
+    function placeFor(Order calldata order, bytes calldata signature) external returns (bytes32 hash) {
+        hash = hashOf(order);
+        _place(order, hash, _signerOf(order.account, hash, signature), true);
     }
 
     /// @inheritdoc IOrderBook
     /// @custom:req OB-02
     function cancel(Order calldata order) external {
-        _requireOwner(order.account);
+        _requirePermitted(order.account, msg.sender, order.marketId);
+        _cancel(order, hashOf(order));
+    }
+
+    /// @inheritdoc IOrderBook
+    function cancelFor(Order calldata order, uint256 relayFee, bytes calldata signature) external {
         bytes32 hash = hashOf(order);
-        Commitment memory c = _commitments[hash];
-        if (c.status == OrderStatus.None || c.status == OrderStatus.Spent) revert OrderBook_UnknownOrder(hash);
-        if (c.status == OrderStatus.Queued) revert OrderBook_NotCancellable(hash);
-        _commitments[hash].status = OrderStatus.Spent;
-        uint256 reserved = _reservedBy(order, c);
-        if (reserved != 0) _post(order.account, 0, reserved, 0, 0);
-        emit OrderCancelled(hash, order.account);
+        _requireOwnersWord(order.account, keccak256(abi.encode(CANCEL_TYPEHASH, hash, relayFee)), signature);
+        _cancel(order, hash);
+        _payRelayer(order.account, relayFee);
+    }
+
+    /// @inheritdoc IOrderBook
+    function cancelAll(uint256 account) external {
+        _requireOwner(account);
+        emit AllCancelled(account, ++_counters[account]);
+    }
+
+    /// @inheritdoc IOrderBook
+    function cancelAllFor(uint256 account, uint256 counter, uint256 relayFee, bytes calldata signature) external {
+        _requireOwnersWord(account, keccak256(abi.encode(CANCEL_ALL_TYPEHASH, account, counter, relayFee)), signature);
+        if (counter != _counters[account] + 1) revert OrderBook_WrongCounter(account, _counters[account]);
+        emit AllCancelled(account, ++_counters[account]);
+        _payRelayer(account, relayFee);
     }
 
     /// @inheritdoc IOrderBook
@@ -112,7 +102,8 @@ contract OrderBook is IOrderBook, AccessManaged {
     /// @inheritdoc IOrderBook
     function setOrderConfig(uint256 marketId, OrderConfig calldata config) external restricted {
         if (marketId == 0 || marketId > MARKET.marketCount()) revert OrderBook_NotListed(marketId);
-        if (config.executionFee > MAX_EXECUTION_FEE) revert OrderBook_InvalidConfig("executionFee");
+        if (config.executionFee > MAX_FEE) revert OrderBook_InvalidConfig("executionFee");
+        if (config.relayFee > MAX_FEE) revert OrderBook_InvalidConfig("relayFee");
         if (config.feeReserveBps > MAX_FEE_RESERVE_BPS) revert OrderBook_InvalidConfig("feeReserve");
         if (config.settlementDelay == 0 || config.settlementDelay > MAX_DELAY) {
             revert OrderBook_InvalidConfig("settlementDelay");
@@ -126,20 +117,55 @@ contract OrderBook is IOrderBook, AccessManaged {
         emit OrderConfigChanged(marketId, config);
     }
 
-    /// @inheritdoc IOrderBook
-    function hashOf(Order calldata order) public pure returns (bytes32) {
-        return keccak256(abi.encode(ORDER_TYPEHASH, order));
+    // --- placing and cancelling ---
+
+    /// @param caller Who wants it, by call or by signature.
+    function _place(Order calldata order, bytes32 hash, address caller, bool isSigned) private {
+        _requirePermitted(order.account, caller, order.marketId);
+        _requireTerms(order, isSigned);
+        if (_isExpired(order)) revert OrderBook_Expired(order.expiry);
+        bool isMarket = order.kind == OrderKind.Market;
+        if (isSigned || !isMarket) _requireCounter(order.account, order.salt);
+        if (_commitments[hash].status != OrderStatus.None) revert OrderBook_AlreadyUsed(hash);
+        Queue memory q = _queues[order.marketId];
+        if (q.config.settlementWindow == 0) revert OrderBook_NotListed(order.marketId);
+        _use(order.account, caller, order.marketId, WadMath.abs(order.base));
+
+        Commitment memory c;
+        c.settleFrom = uint40(block.timestamp + q.config.settlementDelay);
+        c.executionFee = q.config.executionFee;
+        c.status = OrderStatus.Waiting;
+        if (isMarket) {
+            (c.status, c.sequence) = (OrderStatus.Queued, q.next);
+            _queues[order.marketId].next = q.next + 1;
+            c.amount = _feeReserve(order, q.config);
+        }
+        _setAside(order, _reservedBy(order, c), isSigned ? q.config.relayFee : 0);
+        _commitments[hash] = c;
+        emit OrderPlaced(hash, order.account, order.marketId, order, c.settleFrom, c.sequence, c.executionFee, c.amount);
+        if (isSigned) emit Relayed(order.account, msg.sender, q.config.relayFee);
     }
 
-    /// @inheritdoc IOrderBook
-    function commitment(bytes32 hash) external view returns (Commitment memory) {
-        return _commitments[hash];
+    function _requireTerms(Order calldata order, bool isSigned) private pure {
+        if (order.base == 0) revert OrderBook_ZeroSize();
+        if (order.timeInForce != TimeInForce.GoodTillTime) revert OrderBook_InvalidTerms("timeInForce");
+        bool hasTrigger = order.kind == OrderKind.StopLoss || order.kind == OrderKind.TakeProfit;
+        if ((order.triggerPrice != 0) != hasTrigger) revert OrderBook_InvalidTerms("triggerPrice");
+        if (order.kind != OrderKind.Market) return;
+        if (order.parent != 0) revert OrderBook_InvalidTerms("parent");
+        if (isSigned && order.expiry == 0) revert OrderBook_InvalidTerms("expiry");
     }
 
-    /// @inheritdoc IOrderBook
-    function queue(uint256 marketId) external view returns (OrderConfig memory, uint256, uint256) {
-        Queue memory q = _queues[marketId];
-        return (q.config, q.next, q.head);
+    function _cancel(Order calldata order, bytes32 hash) private {
+        Commitment memory c = _commitments[hash];
+        if (c.status == OrderStatus.Spent || c.status == OrderStatus.Filled) revert OrderBook_UnknownOrder(hash);
+        if (c.status == OrderStatus.Queued) revert OrderBook_NotCancellable(hash);
+        uint256 reserved = _reservedBy(order, c);
+        if (c.status == OrderStatus.Waiting) c.amount = 0;
+        c.status = OrderStatus.Spent;
+        _commitments[hash] = c;
+        if (reserved != 0) _post(order.account, 0, reserved, 0, 0);
+        emit OrderCancelled(hash, order.account);
     }
 
     // --- execution ---
@@ -179,15 +205,41 @@ contract OrderBook is IOrderBook, AccessManaged {
             _commitments[hash].status = OrderStatus.Waiting;
             emit OrderLeftQueue(hash, order.account);
         } else {
-            _commitments[hash].status = OrderStatus.Spent;
-            uint256 paid = WadMath.min(c.executionFee, WadMath.positive(VAULT.cashOf(order.account)));
-            _post(order.account, paid, _reservedBy(order, c), paid, 0);
-            emit OrderVoided(hash, order.account, msg.sender, paid);
+            _void(order, hash, c, WadMath.min(c.executionFee, WadMath.positive(VAULT.cashOf(order.account))));
         }
     }
 
-    /// @dev A limit order, or a reduce-only one that missed its record: at the newest record.
+    /// @dev A trigger, or a reduce-only market order that missed its record: at the newest record. Refusals leave it as it was.
     function _attemptWaiting(Order calldata order, bytes32 hash, Commitment memory c)
+        private
+        returns (bytes memory refusal)
+    {
+        if (order.kind != OrderKind.Market) {
+            uint256 counter = _counters[order.account];
+            if (order.salt >> 128 != counter) {
+                return abi.encodeWithSelector(OrderBook_WrongCounter.selector, order.account, counter);
+            }
+            if (_isExpired(order)) return abi.encodeWithSelector(OrderBook_Expired.selector, order.expiry);
+        }
+        if (order.parent != 0) {
+            Commitment memory p = _commitments[order.parent];
+            bool hasEnded = p.status == OrderStatus.Spent;
+            bool isFilled =
+                p.status == OrderStatus.Filled || (p.amount != 0 && (hasEnded || p.status == OrderStatus.Matching));
+            if (!isFilled) {
+                if (!hasEnded) return abi.encodeWithSelector(OrderBook_ParentPending.selector, order.parent);
+                _void(order, hash, c, 0);
+                return "";
+            }
+        }
+        refusal = _attemptNow(order, hash, c);
+        if (refusal.length != 0 && order.reduceOnly && _nothingToReduce(order)) {
+            _void(order, hash, c, 0);
+            return "";
+        }
+    }
+
+    function _attemptNow(Order calldata order, bytes32 hash, Commitment memory c)
         private
         returns (bytes memory refusal)
     {
@@ -196,8 +248,8 @@ contract OrderBook is IOrderBook, AccessManaged {
         if (!newest.isFresh(q.config.settlementWindow) || newest.publishedAt() < c.settleFrom) {
             return abi.encodeWithSelector(OrderBook_NoRecord.selector, uint256(c.settleFrom));
         }
-        if (order.expiry != 0 && block.timestamp > order.expiry) {
-            return abi.encodeWithSelector(OrderBook_Expired.selector, order.expiry);
+        if (!_isTriggered(order, newest.price())) {
+            return abi.encodeWithSelector(OrderBook_NotTriggered.selector, newest.price(), order.triggerPrice);
         }
         if (!order.reduceOnly && q.head != q.next) {
             return abi.encodeWithSelector(OrderBook_MarketOrdersPending.selector, order.marketId);
@@ -205,12 +257,23 @@ contract OrderBook is IOrderBook, AccessManaged {
         return _trade(order, hash, c, newest, newest);
     }
 
+    /// @dev By the index price alone, which neither side can move: a stop-loss with the order's direction, a take-profit against it.
+    function _isTriggered(Order calldata order, uint256 price) private pure returns (bool) {
+        if (order.triggerPrice == 0 || price == order.triggerPrice) return true;
+        return (price > order.triggerPrice) == ((order.base > 0) == (order.kind == OrderKind.StopLoss));
+    }
+
+    function _nothingToReduce(Order calldata order) private view returns (bool) {
+        (int256 held,,) = MARKET.position(order.account, order.marketId);
+        return held == 0 || (held > 0) == (order.base > 0);
+    }
+
     /// @return reason A listed error of the market, which means that nothing was filled; any other failure reverts everything.
     function _trade(Order calldata order, bytes32 hash, Commitment memory c, PriceRecord record, PriceRecord newest)
         private
         returns (bytes memory reason)
     {
-        _commitments[hash].status = OrderStatus.Spent;
+        _commitments[hash].status = OrderStatus.Filled;
         Trade memory t = Trade({
             account: order.account,
             marketId: order.marketId,
@@ -234,11 +297,11 @@ contract OrderBook is IOrderBook, AccessManaged {
 
     /// @dev Ends a market order that a rule refused. Only its own margin costs it the fee reserve.
     function _fail(Order calldata order, bytes32 hash, Commitment memory c, bytes memory reason) private {
-        _commitments[hash].status = OrderStatus.Spent;
+        _spend(hash, c);
         uint256 cash = WadMath.positive(VAULT.cashOf(order.account));
         uint256 paid = WadMath.min(c.executionFee, cash);
         uint256 forfeited = bytes4(reason) == IPerpMarket.PerpMarket_InsufficientMargin.selector
-            ? WadMath.min(c.feeReserve, cash - paid)
+            ? WadMath.min(c.amount, cash - paid)
             : 0;
         _post(order.account, paid + forfeited, _reservedBy(order, c), paid, forfeited);
         emit OrderFailed(hash, order.account, msg.sender, paid, forfeited, reason);
@@ -259,29 +322,45 @@ contract OrderBook is IOrderBook, AccessManaged {
             || s == IPerpMarket.PerpMarket_IsolatedOnly.selector || s == IPerpMarket.PerpMarket_PriceOutOfRange.selector;
     }
 
+    /// @dev Ends an order that can't be filled any more.
+    function _void(Order calldata order, bytes32 hash, Commitment memory c, uint256 paid) private {
+        uint256 reserved = _reservedBy(order, c);
+        _spend(hash, c);
+        if (reserved != 0) _post(order.account, paid, reserved, paid, 0);
+        emit OrderVoided(hash, order.account, msg.sender, paid);
+    }
+
+    /// @dev The end of an order of which nothing was filled.
+    function _spend(bytes32 hash, Commitment memory c) private {
+        (c.status, c.amount) = (OrderStatus.Spent, 0);
+        _commitments[hash] = c;
+    }
+
     // --- money set aside ---
 
-    /// @dev Reserves the execution fee and part of the notional at the newest price. A reduce-only order may back it with equity,
-    /// so that nobody is locked in who has gains but no cash.
-    function _reserve(Order calldata order, OrderConfig memory config) private returns (uint96 feeReserve) {
+    function _feeReserve(Order calldata order, OrderConfig memory config) private view returns (uint96) {
         PriceRecord newest = ORACLE.newest(order.marketId);
         if (!newest.exists()) revert OrderBook_NoPrice(order.marketId);
         uint256 notional = WadMath.divUp(WadMath.abs(order.base) * newest.price(), WadMath.WAD);
-        feeReserve = WadMath.divUp(notional * config.feeReserveBps, WadMath.BPS).toUint96();
-        uint256 required = config.executionFee + uint256(feeReserve);
-        AccountBalance balance = VAULT.balanceOf(order.account);
-        int256 free = balance.cash() - int256(balance.reserved());
-        if (free < int256(required) && order.reduceOnly) {
-            free = MARKET.equity(order.account) - int256(balance.reserved());
-        }
+        return WadMath.divUp(notional * config.feeReserveBps, WadMath.BPS).toUint96();
+    }
+
+    /// @dev Reserves a market order's fees and pays the relayer. A reduce-only order may back both with equity, so that nobody is
+    /// locked in who has gains but no cash.
+    function _setAside(Order calldata order, uint256 reserve, uint256 relayFee) private {
+        uint256 required = reserve + relayFee;
+        if (required == 0) return;
+        (int256 free, int256 reserved) = _freeCash(order.account);
+        if (free < int256(required) && order.reduceOnly) free = MARKET.equity(order.account) - reserved;
         if (free < int256(required)) revert OrderBook_InsufficientCash(free, required);
-        Posting[] memory postings = new Posting[](1);
-        postings[0] = Posting(order.account, 0, int256(required), 0);
+        Posting[] memory postings = new Posting[](relayFee == 0 ? 1 : 2);
+        postings[0] = Posting(order.account, -int256(relayFee), int256(reserve), 0);
+        if (relayFee != 0) postings[1] = Posting(AccountIds.main(msg.sender), int256(relayFee), 0, 0);
         VAULT.post(postings);
     }
 
     function _reservedBy(Order calldata order, Commitment memory c) private pure returns (uint256) {
-        return order.kind == OrderKind.Market ? uint256(c.executionFee) + c.feeReserve : 0;
+        return order.kind == OrderKind.Market ? uint256(c.executionFee) + c.amount : 0;
     }
 
     /// @dev Takes `cash` from the account and ends its reservation; pays the executor and the fund.
@@ -293,9 +372,5 @@ contract OrderBook is IOrderBook, AccessManaged {
             postings[postings.length - 1] = Posting(AccountIds.main(FUND), int256(forfeited), 0, 0);
         }
         VAULT.post(postings);
-    }
-
-    function _requireOwner(uint256 account) private view {
-        if (msg.sender != account.ownerOf()) revert OrderBook_NotOwner(account, msg.sender);
     }
 }

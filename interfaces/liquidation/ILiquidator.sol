@@ -47,11 +47,9 @@ interface ILiquidator {
     error Liquidator_NotBankrupt(uint256 account, int256 equity);
     /// @dev Until that time close-outs may move the market by `room` more, WAD base, which is too little for a chunk.
     error Liquidator_CapReached(uint256 marketId, uint256 until, uint256 room);
-    error Liquidator_NotOwner(uint256 account, address caller);
     error Liquidator_SameAccount(uint256 account);
     error Liquidator_WrongSize(int256 base, int256 position);
     error Liquidator_BelowMinimumPosition(uint256 notional, uint256 minimum);
-    error Liquidator_LessHealthy(uint256 account, int256 equity, uint256 maintenance);
     error Liquidator_CallbackUnsupported();
 
     /// @notice Closes part of an unhealthy account's position against the pool. The caller's main account is paid.

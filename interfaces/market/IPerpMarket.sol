@@ -37,22 +37,36 @@ struct Standing {
     TradingConfig trading;
 }
 
-/// @notice A fill between two accounts, or with the pool, at a sum that the liquidator computed.
-/// @param base, quote WAD, what `account` gets; the counterpart gets the opposite.
-/// @param counter The other account; the pool's account of the market for the pool.
+/// @notice A fill against the pool at a sum that the liquidator computed.
+/// @param base, quote WAD, what `account` gets; the pool gets the opposite.
 /// @param charge WAD dollars from the account: `reward` to the keeper's main account and `toFund` (negative: the fund adds to it).
-/// Only with the pool. @param counterFee WAD dollars from the other account, split as fees are. Only without the pool.
 struct Fill {
     uint256 marketId;
     uint256 account;
-    uint256 counter;
     int256 base;
     int256 quote;
     uint256 charge;
     address keeper;
     uint256 reward;
     int256 toFund;
-    uint256 counterFee;
+}
+
+/// @notice A fill between two accounts: a match, where the order book asks for it, or a take-over, where the liquidator does.
+/// @param base, quote WAD, what `to` gets; `from` gets the opposite.
+/// @param fromFee, toFee WAD dollars, split as fees are. @param payment WAD dollars out of `to`, to `payee`'s main account.
+/// @param fromReduceOnly, toReduceOnly Whether the side may only shrink; `from` of a take-over is not asked anything.
+struct Exchange {
+    uint256 marketId;
+    uint256 from;
+    uint256 to;
+    int256 base;
+    int256 quote;
+    uint256 fromFee;
+    uint256 toFee;
+    address payee;
+    uint256 payment;
+    bool fromReduceOnly;
+    bool toReduceOnly;
 }
 
 /// @title Positions, funding, fills and margin of all markets.
@@ -70,7 +84,7 @@ interface IPerpMarket {
         int256 newBase,
         int256 newQuote
     );
-    /// @notice One side of a fill of the liquidator. newBase, newQuote: the position that results. The pool's side goes without saying.
+    /// @notice One side of a fill that is no order's against the pool. newBase, newQuote: the position that results. The pool's side goes without saying.
     event Filled(
         uint256 indexed account,
         uint256 indexed marketId,
@@ -100,6 +114,7 @@ interface IPerpMarket {
     error PerpMarket_SkewLimit(uint256 skew, uint256 limit);
     error PerpMarket_ExposureLimit(uint256 exposure, uint256 limit);
     error PerpMarket_InsufficientMargin(uint256 account, int256 available, uint256 required);
+    error PerpMarket_LessHealthy(uint256 account, int256 equity, uint256 maintenance);
 
     /// @notice Fills an order against the pool; the order book only. Reverts with one of the errors above where a rule refuses.
     /// @return base What was filled, WAD; less than asked for where a reduce-only order was clamped.
@@ -107,10 +122,14 @@ interface IPerpMarket {
     /// @return fee WAD dollars, execution fee and liquidation surcharge apart.
     function trade(Trade calldata t) external returns (int256 base, uint256 fillPrice, uint256 fee);
 
-    /// @notice Moves part of a position between two accounts at a given sum; the liquidator only. Accrues and settles first.
+    /// @notice Moves part of a position to the pool at a given sum; the liquidator only. Accrues and settles first.
     /// @return cash The account's cash afterwards, WAD dollars.
     /// @return markets Bitmap of the markets in which it has a position afterwards.
     function fill(Fill calldata f) external returns (int256 cash, uint256 markets);
+
+    /// @notice Moves base and quote between two accounts at a given sum; order book and liquidator only. Accrues and settles first, and
+    /// judges the margin of `to`, in a match of both: who grew passes the test of opening, who shrank is not left less healthy.
+    function exchange(Exchange calldata x) external;
 
     /// @notice Takes a debt that nobody else bears from the pool's account of the market; the liquidator only.
     /// @param amount WAD dollars.
@@ -147,10 +166,6 @@ interface IPerpMarket {
 
     /// @notice An account's standing in a market, for liquidations.
     function standing(uint256 account, uint256 marketId) external view returns (Standing memory);
-
-    /// @notice Collateral against initial margin, every market fresh, with up to `gain` of the result in `marketId` taken off.
-    /// Reverts with PerpMarket_InsufficientMargin where it does not suffice.
-    function requireMargin(uint256 account, uint256 marketId, uint256 gain) external view;
 
     /// @return Longs less shorts of all but the pool, WAD base.
     function skew(uint256 marketId) external view returns (int256);

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Exchange, IPerpMarket} from "interfaces/market/IPerpMarket.sol";
+import {
+    Commitment,
+    IOrderBook,
+    MakerFill,
+    Order,
+    OrderKind,
+    OrderStatus,
+    TimeInForce
+} from "interfaces/orders/IOrderBook.sol";
+import {WadMath} from "../libraries/WadMath.sol";
+import {AccountIds} from "../types/Accounts.sol";
+import {TradingConfig} from "../types/MarketConfig.sol";
+import {PriceRecord} from "../types/PriceRecord.sol";
+import {Delegates} from "./Delegates.sol";
+
+/// @title Matching
+/// @notice Signed limit orders filled against each other: no pool, no delay, the maker's price, a band around the index.
+abstract contract Matching is Delegates {
+    using AccountIds for uint256;
+    using SafeCast for uint256;
+    using WadMath for int256;
+
+    uint256 public constant MATCH_BAND_BPS = 25;
+
+    /// @dev A taker whose order and signature were found good.
+    struct Taker {
+        bytes32 hash;
+        address signer;
+        address payee;
+    }
+
+    /// @inheritdoc IOrderBook
+    /// @custom:req OB-07
+    function matchOrders(
+        Order calldata maker,
+        bytes calldata makerSignature,
+        Order calldata taker,
+        bytes calldata takerSignature,
+        uint256 base
+    ) external {
+        _requirePair(maker, taker, base);
+        Taker memory t = Taker(hashOf(taker), address(0), msg.sender);
+        t.signer = _admit(taker, t.hash, takerSignature, base);
+        if (taker.timeInForce == TimeInForce.FillOrKill && base != taker.base.abs()) {
+            revert OrderBook_FillOrKill(t.hash, base);
+        }
+        _match(maker, makerSignature, taker, t, base);
+        _end(taker, t.hash);
+    }
+
+    /// @inheritdoc IOrderBook
+    /// @custom:req OB-08
+    function matchBatch(Order calldata taker, bytes calldata takerSignature, MakerFill[] calldata makers)
+        external
+        returns (uint256 matched)
+    {
+        _requireTakerTerms(taker);
+        Taker memory t = Taker(hashOf(taker), address(0), msg.sender);
+        t.signer = _admit(taker, t.hash, takerSignature, 0);
+        for (uint256 i; i < makers.length; ++i) {
+            MakerFill calldata m = makers[i];
+            try this.matchPair(m.order, m.signature, taker, t, m.base) {
+                matched += m.base;
+            } catch (bytes memory reason) {
+                if (reason.length == 0) revert OrderBook_TooLittleGas(gasleft(), 0);
+                emit MatchSkipped(hashOf(m.order), reason);
+            }
+        }
+        if (matched == 0) revert OrderBook_NothingMatched(t.hash);
+        if (taker.timeInForce == TimeInForce.FillOrKill && matched != taker.base.abs()) {
+            revert OrderBook_FillOrKill(t.hash, matched);
+        }
+        _end(taker, t.hash);
+    }
+
+    /// @notice One match of a batch, so that it can fail alone; only the order book itself.
+    function matchPair(
+        Order calldata maker,
+        bytes calldata makerSignature,
+        Order calldata taker,
+        Taker calldata t,
+        uint256 base
+    ) external {
+        if (msg.sender != address(this)) revert OrderBook_NotModule(msg.sender);
+        _requirePair(maker, taker, base);
+        uint256 left = taker.base.abs() - _commitments[t.hash].amount;
+        if (base > left) revert OrderBook_Overfilled(t.hash, left);
+        _match(maker, makerSignature, taker, t, base);
+    }
+
+    /// @dev Admits the maker, and moves base and quote.
+    function _match(
+        Order calldata maker,
+        bytes calldata makerSignature,
+        Order calldata taker,
+        Taker memory t,
+        uint256 base
+    ) private {
+        bytes32 makerHash = hashOf(maker);
+        address makerSigner = _admit(maker, makerHash, makerSignature, base);
+        _use(taker.account, t.signer, taker.marketId, base);
+        _use(maker.account, makerSigner, maker.marketId, base);
+
+        Exchange memory x = _terms(maker, taker, base);
+        if (_remember(taker, t.hash, base)) {
+            (x.payee, x.payment) = (t.payee, _queues[taker.marketId].config.executionFee);
+        }
+        _remember(maker, makerHash, base);
+        MARKET.exchange(x);
+        emit OrdersMatched(makerHash, t.hash, x.marketId, x.from, x.to, x.base, x.quote, x.fromFee, x.toFee, x.payment);
+    }
+
+    /// @dev The sums of a match: the product is computed once, rounded against the taker.
+    function _terms(Order calldata maker, Order calldata taker, uint256 base) private view returns (Exchange memory x) {
+        (x.marketId, x.from, x.to) = (taker.marketId, maker.account, taker.account);
+        (x.fromReduceOnly, x.toReduceOnly) = (maker.reduceOnly, taker.reduceOnly);
+        (, TradingConfig trading,) = MARKET.marketConfig(x.marketId);
+        uint256 price = maker.acceptablePrice;
+        _requireInBand(x.marketId, trading, price);
+        x.base = taker.base > 0 ? int256(base) : -int256(base);
+        x.quote = (-x.base).worthDown(price);
+        x.fromFee = WadMath.divUp(x.quote.abs() * trading.makerBps(), WadMath.BPS);
+        x.toFee = WadMath.divUp(x.quote.abs() * trading.takerBps(), WadMath.BPS);
+    }
+
+    function _requireInBand(uint256 marketId, TradingConfig trading, uint256 price) private view {
+        PriceRecord newest = ORACLE.newest(marketId);
+        if (!newest.isFresh(trading.maxPriceAge())) {
+            revert IPerpMarket.PerpMarket_StalePrice(marketId, newest.publishedAt());
+        }
+        uint256 index = newest.price();
+        uint256 distance = price > index ? price - index : index - price;
+        if (distance > index * MATCH_BAND_BPS / WadMath.BPS) revert OrderBook_OutsideBand(price, index);
+    }
+
+    // --- one order, one pair ---
+
+    function _requirePair(Order calldata maker, Order calldata taker, uint256 base) private pure {
+        if (base == 0) revert OrderBook_ZeroSize();
+        if (maker.kind != OrderKind.Limit || taker.kind != OrderKind.Limit) revert OrderBook_InvalidTerms("kind");
+        if (maker.marketId != taker.marketId) revert OrderBook_InvalidTerms("marketId");
+        if ((maker.base > 0) == (taker.base > 0)) revert OrderBook_InvalidTerms("side");
+        if (
+            taker.timeInForce == TimeInForce.PostOnly || maker.timeInForce == TimeInForce.ImmediateOrCancel
+                || maker.timeInForce == TimeInForce.FillOrKill
+        ) revert OrderBook_InvalidTerms("timeInForce");
+        if (maker.parent != 0 || taker.parent != 0) revert OrderBook_InvalidTerms("parent");
+        address owner = taker.account.ownerOf();
+        if (maker.account.ownerOf() == owner) revert OrderBook_SelfMatch(owner);
+        (uint256 asked, uint256 given) = (maker.acceptablePrice, taker.acceptablePrice);
+        if (taker.base > 0 ? given < asked : given > asked) revert OrderBook_NotCrossing(asked, given);
+    }
+
+    function _requireTakerTerms(Order calldata taker) private pure {
+        if (taker.kind != OrderKind.Limit) revert OrderBook_InvalidTerms("kind");
+        if (taker.timeInForce == TimeInForce.PostOnly) revert OrderBook_InvalidTerms("timeInForce");
+        if (taker.parent != 0) revert OrderBook_InvalidTerms("parent");
+    }
+
+    /// @dev An order that may be matched: alive, with `base` left, and signed by somebody who may. Returns who that is.
+    function _admit(Order calldata order, bytes32 hash, bytes calldata signature, uint256 base)
+        private
+        view
+        returns (address signer)
+    {
+        if (_isExpired(order)) revert OrderBook_Expired(order.expiry);
+        _requireCounter(order.account, order.salt);
+        Commitment memory c = _commitments[hash];
+        if (c.status != OrderStatus.None && c.status != OrderStatus.Matching) revert OrderBook_UnknownOrder(hash);
+        uint256 left = order.base.abs() - c.amount;
+        if (base > left) revert OrderBook_Overfilled(hash, left);
+        signer = _signerOf(order.account, hash, signature);
+        _requireMayMatch(order.account, signer, order.marketId);
+    }
+
+    /// @return isFirst Whether nothing of the order was matched before.
+    function _remember(Order calldata order, bytes32 hash, uint256 base) private returns (bool isFirst) {
+        uint256 before = _commitments[hash].amount;
+        _commitments[hash].amount = (before + base).toUint96();
+        _commitments[hash].status = before + base == order.base.abs() ? OrderStatus.Filled : OrderStatus.Matching;
+        return before == 0;
+    }
+
+    /// @dev What is left of an order that does not wait.
+    function _end(Order calldata taker, bytes32 hash) private {
+        if (taker.timeInForce == TimeInForce.ImmediateOrCancel && _commitments[hash].status == OrderStatus.Matching) {
+            _commitments[hash].status = OrderStatus.Spent;
+        }
+    }
+}
