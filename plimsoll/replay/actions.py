@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from plimsoll.risk.orders import Order
+from plimsoll.core.orders import Order
 
 VaultName = Literal["pool", "fund"]
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from plimsoll.core.orders import Order
 from plimsoll.core.units import BPS, WAD
 from plimsoll.keepers import executor, liquidator
 from plimsoll.replay.actions import Absorb, Action, CloseOut, Execute, TakeOver
 from plimsoll.replay.mirror import Mirror
-from plimsoll.risk.orders import Order, Outcome
+from plimsoll.risk.orders import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.sdk.history import OpenOrder
-from plimsoll.sdk.orders import order_hash
+from plimsoll.sdk.signing import order_hash
 from plimsoll.sdk.snapshots import AccountSnapshot, Accumulators, MarketSnapshot, PositionSnapshot
 from plimsoll.sdk.words import Configuration
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from plimsoll.core import ids
+from plimsoll.core.orders import Order
 from plimsoll.core.units import WAD
 from plimsoll.deploy.parameters import Market as ListedMarket
 from plimsoll.deploy.parameters import Parameters, Shares
@@ -34,7 +35,7 @@ from plimsoll.risk import margin
 from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
 from plimsoll.risk.config import LiquidationParams, RequestParams
 from plimsoll.risk.market import Market
-from plimsoll.risk.orders import Order, Outcome
+from plimsoll.risk.orders import Outcome
 from plimsoll.risk.pool import VIRTUAL_SHARES, RequestVault
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.refusals import Refusal

@@ -18,6 +18,7 @@ from eth_account.signers.local import LocalAccount
 
 from plimsoll.chain.contracts import Deployed, occurrence
 from plimsoll.chain.transactions import Call, Log, Receipt
+from plimsoll.core.orders import OrderKind
 from plimsoll.devnet.boot import Devnet
 from plimsoll.replay.actions import (
     Absorb,
@@ -40,7 +41,6 @@ from plimsoll.replay.keys import Key
 from plimsoll.replay.mirror import Deployment, Health, Roles
 from plimsoll.replay.run import Check, Compared
 from plimsoll.replay.stored import Layout, Ledger, Sums
-from plimsoll.risk.orders import KIND_MARKET
 from plimsoll.sdk.events import field_name
 from plimsoll.sdk.oracle import Publisher
 
@@ -203,7 +203,7 @@ class OnChain:
                 call = self._oracle.prepare("update", items, gas=800_000 * len(items))
                 return self._roles.publisher.number, f"record prices, {len(items)} markets", 1, call
             case Place(order):
-                kind = "market" if order.kind == KIND_MARKET else "limit"
+                kind = "market" if order.kind == OrderKind.MARKET else "limit"
                 call = self._book.prepare("place", order, gas=400_000)
                 return order.account >> 96, f"place a {kind} order", 1, call
             case Cancel(order):

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
+from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from plimsoll.dashboard.report import ReplayReport
 from plimsoll.deploy.parameters import Parameters
@@ -37,7 +38,6 @@ from plimsoll.replay.mirror import Deployment, Health, Mirror, Roles
 from plimsoll.replay.stored import Layout, Ledger, Sums, sums_of
 from plimsoll.replay.traders import ANY_PRICE, Calendar, Traders
 from plimsoll.replay.watch import Watch
-from plimsoll.risk.orders import KIND_MARKET, Order
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.risk.scenario.population import AccountPlan
@@ -388,7 +388,7 @@ class Replay:
             if base and not self.orders.has(self.taker, market.id):
                 self._salt += 1
                 limit = ANY_PRICE if base < 0 else 0
-                yield Order(self.taker, market.id, KIND_MARKET, -base, limit, True, 0, self._salt)
+                yield Order(self.taker, market.id, OrderKind.MARKET, -base, limit, reduce_only=True, salt=self._salt)
 
     def _check_of(self, minute: int, healths: Mapping[int, Health] | None) -> Check:
         model, mirror = self.mirror.model, self.mirror

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from plimsoll.core import ids
+from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import BPS, SECONDS_PER_MINUTE, WAD
 from plimsoll.replay.actions import Action, Cancel, Deposit, Place, Withdraw
 from plimsoll.replay.keys import Key
 from plimsoll.replay.mirror import Health, Mirror
-from plimsoll.risk.orders import KIND_LIMIT, KIND_MARKET, Order, Outcome
+from plimsoll.risk.orders import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.risk.scenario.population import AccountPlan, Leg
@@ -273,13 +274,13 @@ class Traders:
         base = intent.sign * (intent.notional_usd * WAD // price)
         if intent.at_limit:
             better = trader.draws.between(5, 40)
-            order = self._order(trader, market_id, KIND_LIMIT, base, price * (BPS - intent.sign * better) // BPS)
+            order = self._order(trader, market_id, OrderKind.LIMIT, base, price * (BPS - intent.sign * better) // BPS)
             trader.resting[order] = intent
             wait = self.calendar.ticks_a_minute * trader.draws.between(5, 20)
             self._intend(trader, Intent(tick=intent.tick + wait, kind="give up", order=order))
         else:
             limit = price * (BPS + intent.sign * SLIPPAGE_BPS) // BPS
-            order = self._order(trader, market_id, KIND_MARKET, base, limit)
+            order = self._order(trader, market_id, OrderKind.MARKET, base, limit)
         self._sent[order] = intent
         return Place(order)
 
@@ -292,7 +293,7 @@ class Traders:
             part = base
         if part:
             limit = 0 if part > 0 else ANY_PRICE
-            yield Place(self._order(trader, market_id, KIND_MARKET, -part, limit, reduce_only=True))
+            yield Place(self._order(trader, market_id, OrderKind.MARKET, -part, limit, reduce_only=True))
 
     def _largest(self, account: int) -> int:
         """The market of the account's largest position; 0 without one."""
@@ -309,7 +310,7 @@ class Traders:
         self, trader: Trader, market_id: int, kind: int, base: int, price: int, *, reduce_only: bool = False
     ) -> Order:
         self._salt += 1
-        return Order(trader.account, market_id, kind, base, price, reduce_only, 0, self._salt)
+        return Order(trader.account, market_id, kind, base, price, reduce_only=reduce_only, salt=self._salt)
 
     def _intend(self, trader: Trader, intent: Intent) -> None:
         if intent.tick < self.calendar.ticks:
@@ -352,7 +353,7 @@ class Traders:
         price = self.mirror.price(entry.market_id)
         gain = trader.draws.between(150, 1_500)
         limit = price * (BPS + (gain if entry.base > 0 else -gain)) // BPS
-        order = self._order(trader, entry.market_id, KIND_LIMIT, -entry.base, limit, reduce_only=True)
+        order = self._order(trader, entry.market_id, OrderKind.LIMIT, -entry.base, limit, reduce_only=True)
         self._intend(trader, Intent(tick=tick + 1, kind="aim", order=order))
 
     def look(self, healths: Mapping[int, Health], tick: int) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from plimsoll.core import ids
 from plimsoll.core.units import WAD, format_percent, format_usd, format_wad, from_units
 from plimsoll.risk.state import MAX_HEALTH, MIN_HEALTH
 from plimsoll.sdk.client import Outcome, Placed, Plimsoll, Quote
 from plimsoll.sdk.history import OpenOrder
-from plimsoll.sdk.orders import ANY_PRICE_BUY, ANY_PRICE_SELL, KIND_LIMIT, Order
+from plimsoll.sdk.orders import ANY_PRICE_BUY, ANY_PRICE_SELL, Order, OrderKind
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot
 
+KINDS: Mapping[int, str] = {
+    OrderKind.MARKET: "market",
+    OrderKind.LIMIT: "limit",
+    OrderKind.STOP_LOSS: "stop-loss",
+    OrderKind.TAKE_PROFIT: "take-profit",
+}
 GUARD_STATES = ("open", "doubtful", "grace", "down")
 
 
@@ -72,7 +78,7 @@ def quote_line(client: Plimsoll, quote: Quote) -> str:
 
 
 def order_line(client: Plimsoll, order: Order) -> str:
-    kind = "limit" if order.kind == KIND_LIMIT else "market"
+    kind = KINDS[order.kind]
     limit = order.acceptable_price
     price = "any price" if limit in (ANY_PRICE_BUY, ANY_PRICE_SELL) else f"{format_usd(limit)} or better"
     reduce_only = ", reduce only" if order.reduce_only else ""

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Protocol, TypeVar
 
-from plimsoll.risk.orders import PENDING, SPENT, WAITING, Order
+from plimsoll.core.orders import Order
+from plimsoll.risk.orders import PENDING, SPENT, WAITING
+from plimsoll.sdk.signing import order_hash
 from tests.stateful.world import MARKETS, TRADERS, WAD, World, model_params
 from tests.support import core as support
 from tests.support.core import MAX_PRICE, account_id, actor, owner_of
@@ -160,7 +162,7 @@ def place(w: World, c: Choices) -> None:
         acceptable = price * (10_000 + c.integer(-100, 100)) // 10_000
     expiry = w.now + c.integer(-1, 30) if (is_limit and c.chance(40)) or c.chance(2) else 0
     w.salt += 1
-    order = Order(account, market, int(is_limit), base, acceptable, reduce_only, expiry, w.salt)
+    order = Order(account, market, int(is_limit), base, acceptable, reduce_only=reduce_only, expiry=expiry, salt=w.salt)
     if w.open_orders and c.chance(2):
         order = c.pick(list(w.open_orders))
     owner = owner_of(order.account) if c.chance(98) else actor(c.pick(TRADERS))
@@ -173,7 +175,7 @@ def place(w: World, c: Choices) -> None:
         touches=(order.account,),
     )
     if done is not None:
-        w.open_orders[order] = w.order_hash(order)
+        w.open_orders[order] = order_hash(order)
 
 
 def _size(w: World, c: Choices, account: int, market: int) -> tuple[int, bool]:

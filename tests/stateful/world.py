@@ -13,11 +13,13 @@ from typing import Any
 
 from eth_utils import keccak
 
+from plimsoll.core.orders import Order
 from plimsoll.risk.config import MarketParams, OrderParams, RequestParams
 from plimsoll.risk.market import CAP_SECONDS
-from plimsoll.risk.orders import Order, Outcome
+from plimsoll.risk.orders import Outcome
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.refusals import Refusal
+from plimsoll.sdk.signing import order_hash
 from tests.support import core as support
 from tests.support.core import BTC, ETH, Core, account_id, actor, deploy_core
 from tests.support.evm import Contract, Evm, Revert, known
@@ -71,7 +73,6 @@ class World:
         order_params = OrderParams(
             config["settlementDelay"], config["settlementWindow"], config["executionFee"], config["feeReserveBps"]
         )
-        self.typehash: bytes = core.order_book.ORDER_TYPEHASH()
         self.model = Protocol(
             token_decimals=decimals,
             pool=int(core.pool.address, 16),
@@ -80,7 +81,7 @@ class World:
             vault=int(core.vault.address, 16),
             pool_params=self._request_params(core.pool),
             fund_params=self._request_params(core.fund),
-            order_hash=self.order_hash,
+            order_hash=order_hash,
         )
         self.params: dict[int, dict[str, Any]] = {}
         self.prices: dict[int, int] = {}
@@ -134,11 +135,6 @@ class World:
     @property
     def now(self) -> int:
         return self.evm.timestamp
-
-    def order_hash(self, order: Order) -> Hashable:
-        """The EIP-712 struct hash, as the order book computes it."""
-        words = [int(value) & (2**256 - 1) for value in order]
-        return keccak(self.typehash + b"".join(word.to_bytes(32, "big") for word in words))
 
     # --- calls ---
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from plimsoll.core.orders import Order
 from plimsoll.core.units import WAD
 from plimsoll.risk.config import MarketParams, MarketRules, OrderParams
 from plimsoll.risk.oracle import OPEN, Record
 from plimsoll.risk.state import MAX_HEALTH
 from plimsoll.sdk.history import OpenOrder
-from plimsoll.sdk.orders import Order, limit_order, market_order, order_hash
+from plimsoll.sdk.orders import limit_order, market_order
+from plimsoll.sdk.signing import order_hash
 from plimsoll.sdk.snapshots import AccountSnapshot, Accumulators, MarketSnapshot, PositionSnapshot, model_state
 from plimsoll.sdk.words import Configuration
 

@@ -1,6 +1,7 @@
 import pytest
 
 from plimsoll.core import ids
+from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import WAD
 from plimsoll.replay.actions import (
     Absorb,
@@ -15,7 +16,6 @@ from plimsoll.replay.actions import (
     Withdraw,
 )
 from plimsoll.replay.mirror import BASEFEE, Mirror
-from plimsoll.risk.orders import KIND_MARKET, Order
 from plimsoll.risk.refusals import Refusal
 from tests.python.replay.setting import START, mirror
 
@@ -45,7 +45,7 @@ def opened(base: int = 4 * WAD, dollars: int = 1_000) -> Mirror:
     m.do(ExecuteRequest("fund", fund))
     m.do(Record(readings()))
     m.end()
-    order = Order(ACCOUNT, ETH, KIND_MARKET, base, 2**256 - 1, False, 0, 1)
+    order = Order(ACCOUNT, ETH, OrderKind.MARKET, base, 2**256 - 1, salt=1)
     m.begin(START + 102)
     m.do(Place(order))
     m.end()

@@ -4,11 +4,12 @@ from itertools import pairwise
 
 import pytest
 
+from plimsoll.core.orders import OrderKind
 from plimsoll.core.units import WAD
 from plimsoll.replay.actions import Cancel, Deposit, Place
 from plimsoll.replay.run import Replay
 from plimsoll.replay.traders import MAX_ATTEMPTS, Calendar, Intent, Trader, day_of
-from plimsoll.risk.orders import KIND_LIMIT, Outcome
+from plimsoll.risk.orders import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.risk.scenario.population import PopulationParameters, build_population
@@ -113,12 +114,12 @@ def test_due__limit_order_is_not_filled_in_time__cancelled_and_entered_at_the_ma
     trader = someone(stage, "hold")
     stage.traders.calendar = DAY
     limit = entered(stage, trader, at_limit=True)
-    assert limit.order.kind == KIND_LIMIT
+    assert limit.order.kind == OrderKind.LIMIT
     assert limit.order.acceptable_price < stage.mirror.price(limit.order.market_id)
     assert list(stage.traders.due(1 + 20 * 4)) == [Cancel(limit.order)]
     [place] = list(stage.traders.due(2 + 20 * 4 + 4))
     assert isinstance(place, Place)
-    assert place.order.kind != KIND_LIMIT
+    assert place.order.kind != OrderKind.LIMIT
 
 
 def test_refused__order_could_not_be_placed__is_forgotten(stage: Replay) -> None:
