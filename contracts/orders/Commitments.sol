@@ -5,14 +5,16 @@ import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IPerpMarket} from "interfaces/market/IPerpMarket.sol";
-import {Commitment, IOrderBook, Order, OrderConfig} from "interfaces/orders/IOrderBook.sol";
+import {Commitment, ICommitments, Order, OrderConfig, Scope} from "interfaces/orders/ICommitments.sol";
 import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
 import {IMarginVault} from "interfaces/vault/IMarginVault.sol";
+import {WadMath} from "../libraries/WadMath.sol";
 import {AccountBalance, AccountIds, Core, Posting} from "../types/Accounts.sol";
+import {PriceRecord} from "../types/PriceRecord.sol";
 
 /// @title Commitments
-/// @notice What the parts of the order book share: orders' slots, hashes and signatures, and the relayer's pay.
-abstract contract Commitments is IOrderBook, EIP712 {
+/// @notice What both parts of the order book share: its storage, hashes and signatures, who may, and the relayer's pay.
+abstract contract Commitments is ICommitments, EIP712 {
     using AccountIds for uint256;
 
     bytes32 public constant ORDER_TYPEHASH = keccak256(
@@ -34,34 +36,28 @@ abstract contract Commitments is IOrderBook, EIP712 {
         uint40 head;
     }
 
+    /// @notice Whole dollars that any use of a budget counts for at least, so that the fees of dust don't drain an account.
+    uint256 internal constant MIN_BUDGET_USE = 1000;
+
+    /// @dev One slot. day, used: what was used on the last day of use, whole dollars.
+    struct Delegation {
+        Scope scope;
+        uint24 day;
+        uint64 used;
+    }
+
     mapping(uint256 marketId => Queue) internal _queues;
     mapping(bytes32 hash => Commitment) internal _commitments;
     mapping(uint256 account => uint256 counter) internal _counters;
+    mapping(uint256 account => mapping(address delegate => Delegation)) internal _delegations;
 
     constructor(Core memory core) EIP712("Plimsoll", "1") {
         (VAULT, MARKET) = (IMarginVault(core.vault), IPerpMarket(core.market));
         (ORACLE, LIQUIDATOR, FUND) = (IPriceRecords(core.oracle), core.liquidator, core.fund);
     }
 
-    /// @inheritdoc IOrderBook
-    function hashOf(Order calldata order) public pure returns (bytes32) {
+    function _hash(Order calldata order) internal pure returns (bytes32) {
         return keccak256(abi.encode(ORDER_TYPEHASH, order));
-    }
-
-    /// @inheritdoc IOrderBook
-    function commitment(bytes32 hash) external view returns (Commitment memory) {
-        return _commitments[hash];
-    }
-
-    /// @inheritdoc IOrderBook
-    function counterOf(uint256 account) external view returns (uint256) {
-        return _counters[account];
-    }
-
-    /// @inheritdoc IOrderBook
-    function queue(uint256 marketId) external view returns (OrderConfig memory, uint256, uint256) {
-        Queue memory q = _queues[marketId];
-        return (q.config, q.next, q.head);
     }
 
     function _requireCounter(uint256 account, uint256 salt) internal view {
@@ -113,5 +109,37 @@ abstract contract Commitments is IOrderBook, EIP712 {
         AccountBalance balance = VAULT.balanceOf(account);
         reserved = int256(balance.reserved());
         return (balance.cash() - reserved, reserved);
+    }
+
+    // --- who may ---
+
+    function _requireOwner(uint256 account) internal view {
+        if (msg.sender != account.ownerOf()) revert OrderBook_NotPermitted(account, msg.sender);
+    }
+
+    /// @dev `caller` is the owner, or a delegate whose scope holds in this market.
+    function _requirePermitted(uint256 account, address caller, uint256 marketId) internal view {
+        if (caller == account.ownerOf() && caller != address(0)) return;
+        Scope memory s = _delegations[account][caller].scope;
+        if (block.timestamp > s.until || (uint256(s.markets) << 1) >> marketId & 1 == 0) {
+            revert OrderBook_NotPermitted(account, caller);
+        }
+    }
+
+    /// @dev Counts a delegate's size at the newest price; an owner has no budget.
+    function _use(uint256 account, address caller, uint256 marketId, uint256 size) internal {
+        if (caller == account.ownerOf()) return;
+        PriceRecord newest = ORACLE.newest(marketId);
+        if (!newest.exists()) revert OrderBook_NoPrice(marketId);
+        uint256 notional = WadMath.divUp(size * newest.price(), WadMath.WAD);
+        uint256 wanted = WadMath.max(WadMath.divUp(notional, WadMath.WAD), MIN_BUDGET_USE);
+
+        Delegation memory d = _delegations[account][caller];
+        uint256 today = block.timestamp / 1 days;
+        uint256 used = d.day == today ? d.used : 0;
+        uint256 left = d.scope.dailyBudget - WadMath.min(used, d.scope.dailyBudget);
+        if (wanted > left) revert OrderBook_BudgetExceeded(account, caller, left, wanted);
+        (d.day, d.used) = (uint24(today), uint64(used + wanted));
+        _delegations[account][caller] = d;
     }
 }

@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Exchange, IPerpMarket} from "interfaces/market/IPerpMarket.sol";
-import {
-    Commitment,
-    IOrderBook,
-    MakerFill,
-    Order,
-    OrderKind,
-    OrderStatus,
-    TimeInForce
-} from "interfaces/orders/IOrderBook.sol";
+import {IMatching, MakerFill} from "interfaces/orders/IMatching.sol";
+import {Commitment, Order, OrderKind, OrderStatus, TimeInForce} from "interfaces/orders/ICommitments.sol";
 import {WadMath} from "../libraries/WadMath.sol";
-import {AccountIds} from "../types/Accounts.sol";
+import {AccountIds, Core} from "../types/Accounts.sol";
 import {TradingConfig} from "../types/MarketConfig.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
+import {Commitments} from "./Commitments.sol";
 import {Delegates} from "./Delegates.sol";
 
 /// @title Matching
 /// @notice Signed limit orders filled against each other: no pool, no delay, the maker's price, a band around the index.
-abstract contract Matching is Delegates {
+/// @dev With Delegates the second part of the order book's code, which is too large for one contract: OrderBook passes these calls on by
+/// delegatecall, so that all here runs on its storage, whose layout both have from Commitments. Called by itself it has no say anywhere.
+contract Matching is IMatching, Delegates {
     using AccountIds for uint256;
     using SafeCast for uint256;
     using WadMath for int256;
 
     uint256 public constant MATCH_BAND_BPS = 25;
 
+    address private immutable SELF = address(this);
+
     /// @dev A taker whose order and signature were found good.
     struct Taker {
         bytes32 hash;
         address signer;
-        address payee;
     }
 
-    /// @inheritdoc IOrderBook
+    constructor(Core memory core) Commitments(core) {}
+
+    /// @inheritdoc IMatching
     /// @custom:req OB-07
     function matchOrders(
         Order calldata maker,
@@ -44,7 +44,7 @@ abstract contract Matching is Delegates {
         uint256 base
     ) external {
         _requirePair(maker, taker, base);
-        Taker memory t = Taker(hashOf(taker), address(0), msg.sender);
+        Taker memory t = Taker(_hash(taker), address(0));
         t.signer = _admit(taker, t.hash, takerSignature, base);
         if (taker.timeInForce == TimeInForce.FillOrKill && base != taker.base.abs()) {
             revert OrderBook_FillOrKill(t.hash, base);
@@ -53,22 +53,24 @@ abstract contract Matching is Delegates {
         _end(taker, t.hash);
     }
 
-    /// @inheritdoc IOrderBook
+    /// @inheritdoc IMatching
     /// @custom:req OB-08
     function matchBatch(Order calldata taker, bytes calldata takerSignature, MakerFill[] calldata makers)
         external
         returns (uint256 matched)
     {
         _requireTakerTerms(taker);
-        Taker memory t = Taker(hashOf(taker), address(0), msg.sender);
+        Taker memory t = Taker(_hash(taker), address(0));
         t.signer = _admit(taker, t.hash, takerSignature, 0);
         for (uint256 i; i < makers.length; ++i) {
             MakerFill calldata m = makers[i];
-            try this.matchPair(m.order, m.signature, taker, t, m.base) {
+            bytes memory pair = abi.encodeCall(this.matchPair, (m.order, m.signature, taker, t, m.base));
+            if (LowLevelCall.delegatecallNoReturn(SELF, pair)) {
                 matched += m.base;
-            } catch (bytes memory reason) {
+            } else {
+                bytes memory reason = LowLevelCall.returnData();
                 if (reason.length == 0) revert OrderBook_TooLittleGas(gasleft(), 0);
-                emit MatchSkipped(hashOf(m.order), reason);
+                emit MatchSkipped(_hash(m.order), reason);
             }
         }
         if (matched == 0) revert OrderBook_NothingMatched(t.hash);
@@ -78,7 +80,7 @@ abstract contract Matching is Delegates {
         _end(taker, t.hash);
     }
 
-    /// @notice One match of a batch, so that it can fail alone; only the order book itself.
+    /// @notice One match of a batch, apart so that it can fail alone; of no use to anybody else.
     function matchPair(
         Order calldata maker,
         bytes calldata makerSignature,
@@ -86,7 +88,6 @@ abstract contract Matching is Delegates {
         Taker calldata t,
         uint256 base
     ) external {
-        if (msg.sender != address(this)) revert OrderBook_NotModule(msg.sender);
         _requirePair(maker, taker, base);
         uint256 left = taker.base.abs() - _commitments[t.hash].amount;
         if (base > left) revert OrderBook_Overfilled(t.hash, left);
@@ -101,14 +102,14 @@ abstract contract Matching is Delegates {
         Taker memory t,
         uint256 base
     ) private {
-        bytes32 makerHash = hashOf(maker);
+        bytes32 makerHash = _hash(maker);
         address makerSigner = _admit(maker, makerHash, makerSignature, base);
         _use(taker.account, t.signer, taker.marketId, base);
         _use(maker.account, makerSigner, maker.marketId, base);
 
         Exchange memory x = _terms(maker, taker, base);
         if (_remember(taker, t.hash, base)) {
-            (x.payee, x.payment) = (t.payee, _queues[taker.marketId].config.executionFee);
+            (x.payee, x.payment) = (msg.sender, _queues[taker.marketId].config.executionFee);
         }
         _remember(maker, makerHash, base);
         MARKET.exchange(x);
@@ -139,6 +140,13 @@ abstract contract Matching is Delegates {
     }
 
     // --- one order, one pair ---
+
+    function _requireMayMatch(uint256 account, address signer, uint256 marketId) internal view {
+        _requirePermitted(account, signer, marketId);
+        if (signer != account.ownerOf() && !_delegations[account][signer].scope.mayMatch) {
+            revert OrderBook_NotPermitted(account, signer);
+        }
+    }
 
     function _requirePair(Order calldata maker, Order calldata taker, uint256 base) private pure {
         if (base == 0) revert OrderBook_ZeroSize();

@@ -2,28 +2,31 @@
 pragma solidity 0.8.37;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IPerpMarket, Trade} from "interfaces/market/IPerpMarket.sol";
 import {
     Commitment,
-    IOrderBook,
     Order,
     OrderConfig,
     OrderKind,
     OrderStatus,
+    Scope,
     TimeInForce
-} from "interfaces/orders/IOrderBook.sol";
+} from "interfaces/orders/ICommitments.sol";
+import {IDelegates} from "interfaces/orders/IDelegates.sol";
+import {IMatching, MakerFill} from "interfaces/orders/IMatching.sol";
+import {IOrderBook} from "interfaces/orders/IOrderBook.sol";
 import {WadMath} from "../libraries/WadMath.sol";
 import {AccountIds, Core, Posting} from "../types/Accounts.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
 import {Commitments} from "./Commitments.sol";
-import {Matching} from "./Matching.sol";
 
 /// @title OrderBook
 /// @notice Orders are commitments; whoever executes brings the order back. Several calls of one caller go into one by `multicall`.
-contract OrderBook is Matching, AccessManaged, Multicall {
+contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessManaged, Multicall {
     using AccountIds for uint256;
     using SafeCast for uint256;
 
@@ -35,19 +38,23 @@ contract OrderBook is Matching, AccessManaged, Multicall {
     bytes32 private constant CANCEL_ALL_TYPEHASH =
         keccak256("CancelAll(uint256 account,uint256 counter,uint256 relayFee)");
 
-    constructor(Core memory core) Commitments(core) AccessManaged(core.authority) {}
+    address private immutable MATCHING;
+
+    constructor(Core memory core) Commitments(core) AccessManaged(core.authority) {
+        MATCHING = core.matching;
+    }
 
     /// @inheritdoc IOrderBook
     /// @custom:req OB-01
     function place(Order calldata order) external returns (bytes32 hash) {
-        hash = hashOf(order);
+        hash = _hash(order);
         _place(order, hash, msg.sender, false);
     }
 
     /// @inheritdoc IOrderBook
     /// @custom:req OB-05
     function placeFor(Order calldata order, bytes calldata signature) external returns (bytes32 hash) {
-        hash = hashOf(order);
+        hash = _hash(order);
         _place(order, hash, _signerOf(order.account, hash, signature), true);
     }
 
@@ -55,12 +62,12 @@ contract OrderBook is Matching, AccessManaged, Multicall {
     /// @custom:req OB-02
     function cancel(Order calldata order) external {
         _requirePermitted(order.account, msg.sender, order.marketId);
-        _cancel(order, hashOf(order));
+        _cancel(order, _hash(order));
     }
 
     /// @inheritdoc IOrderBook
     function cancelFor(Order calldata order, uint256 relayFee, bytes calldata signature) external {
-        bytes32 hash = hashOf(order);
+        bytes32 hash = _hash(order);
         _requireOwnersWord(order.account, keccak256(abi.encode(CANCEL_TYPEHASH, hash, relayFee)), signature);
         _cancel(order, hash);
         _payRelayer(order.account, relayFee);
@@ -84,7 +91,7 @@ contract OrderBook is Matching, AccessManaged, Multicall {
     /// @custom:req OB-03
     function execute(Order calldata order, bytes[] calldata priceData) external payable {
         _update(priceData);
-        bytes memory refusal = _attempt(order, hashOf(order));
+        bytes memory refusal = _attempt(order, _hash(order));
         if (refusal.length != 0) LowLevelCall.bubbleRevert(refusal);
     }
 
@@ -93,7 +100,7 @@ contract OrderBook is Matching, AccessManaged, Multicall {
     function executeBatch(Order[] calldata orders, bytes[] calldata priceData) external payable {
         _update(priceData);
         for (uint256 i; i < orders.length; ++i) {
-            bytes32 hash = hashOf(orders[i]);
+            bytes32 hash = _hash(orders[i]);
             bytes memory refusal = _attempt(orders[i], hash);
             if (refusal.length != 0) emit OrderSkipped(hash, refusal);
         }
@@ -115,6 +122,66 @@ contract OrderBook is Matching, AccessManaged, Multicall {
         q.config = config;
         if (q.next == 0) (q.next, q.head) = (1, 1);
         emit OrderConfigChanged(marketId, config);
+    }
+
+    // --- passed on to the other part ---
+
+    /// @inheritdoc IMatching
+    function matchOrders(Order calldata, bytes calldata, Order calldata, bytes calldata, uint256) external {
+        _passOn();
+    }
+
+    /// @inheritdoc IMatching
+    function matchBatch(Order calldata, bytes calldata, MakerFill[] calldata) external returns (uint256) {
+        return abi.decode(_passOn(), (uint256));
+    }
+
+    /// @inheritdoc IDelegates
+    function setDelegate(uint256, address, Scope calldata) external {
+        _passOn();
+    }
+
+    /// @inheritdoc IDelegates
+    function setDelegateFor(uint256, address, Scope calldata, uint256, uint256, bytes calldata) external {
+        _passOn();
+    }
+
+    /// @inheritdoc IDelegates
+    function useForTakeOver(uint256, address, uint256, uint256) external {
+        _passOn();
+    }
+
+    function _passOn() private returns (bytes memory) {
+        return Address.functionDelegateCall(MATCHING, msg.data);
+    }
+
+    // --- views ---
+
+    /// @inheritdoc IOrderBook
+    function hashOf(Order calldata order) external pure returns (bytes32) {
+        return _hash(order);
+    }
+
+    /// @inheritdoc IOrderBook
+    function commitment(bytes32 hash) external view returns (Commitment memory) {
+        return _commitments[hash];
+    }
+
+    /// @inheritdoc IOrderBook
+    function counterOf(uint256 account) external view returns (uint256) {
+        return _counters[account];
+    }
+
+    /// @inheritdoc IOrderBook
+    function queue(uint256 marketId) external view returns (OrderConfig memory, uint256, uint256) {
+        Queue memory q = _queues[marketId];
+        return (q.config, q.next, q.head);
+    }
+
+    /// @inheritdoc IOrderBook
+    function delegation(uint256 account, address delegate) external view returns (Scope memory, uint256) {
+        Delegation memory d = _delegations[account][delegate];
+        return (d.scope, d.day == block.timestamp / 1 days ? d.used : 0);
     }
 
     // --- placing and cancelling ---

@@ -67,6 +67,7 @@ struct Core {
     address market;
     address configurator;
     address orderBook;
+    address matching;
     address liquidator;
     address pool;
     address fund;
