@@ -13,7 +13,7 @@ from plimsoll.core.units import BPS, WAD
 from plimsoll.keepers import executor, liquidator
 from plimsoll.replay.actions import Absorb, Action, CloseOut, Execute, TakeOver
 from plimsoll.replay.mirror import Mirror
-from plimsoll.risk.orders import Outcome
+from plimsoll.risk.execution import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.sdk.history import OpenOrder

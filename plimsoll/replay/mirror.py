@@ -34,8 +34,8 @@ from plimsoll.replay.keys import Key
 from plimsoll.risk import margin
 from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
 from plimsoll.risk.config import LiquidationParams, RequestParams
+from plimsoll.risk.execution import Outcome
 from plimsoll.risk.market import Market
-from plimsoll.risk.orders import Outcome
 from plimsoll.risk.pool import VIRTUAL_SHARES, RequestVault
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.refusals import Refusal

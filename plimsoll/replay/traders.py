@@ -18,7 +18,7 @@ from plimsoll.core.units import BPS, SECONDS_PER_MINUTE, WAD
 from plimsoll.replay.actions import Action, Cancel, Deposit, Place, Withdraw
 from plimsoll.replay.keys import Key
 from plimsoll.replay.mirror import Health, Mirror
-from plimsoll.risk.orders import Outcome
+from plimsoll.risk.execution import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.risk.scenario.population import AccountPlan, Leg

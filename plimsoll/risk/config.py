@@ -98,12 +98,13 @@ class MarketRules:
 
 @dataclass(frozen=True, slots=True)
 class OrderParams:
-    """What governance sets for a market's orders. Times in seconds, the fee in WAD dollars."""
+    """What governance sets for a market's orders. Times in seconds, fees in WAD dollars."""
 
     settlement_delay: int = 2
     settlement_window: int = 3
     execution_fee: int = 10**17
     fee_reserve_bps: int = 6
+    relay_fee: int = 10**17
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,13 @@ from typing import NamedTuple
 
 from plimsoll.core import ids
 from plimsoll.core.units import WAD
-from plimsoll.risk import margin
+from plimsoll.risk import exchange, margin
+from plimsoll.risk.delegates import use_for_take_over
 from plimsoll.risk.market import CAP_SECONDS, Market
 from plimsoll.risk.oracle import DOUBTFUL, Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import State
-from plimsoll.risk.trade import (
-    chunk_cost,
-    keeper_reward,
-    loss,
-    released_maintenance,
-    require_initial,
-    require_minimum,
-    require_permission,
-    require_room,
-)
+from plimsoll.risk.trade import chunk_cost, keeper_reward, loss, released_maintenance
 
 ABSORB_GAS = 100_000
 ABSORB_GAS_A_POSITION = 80_000
@@ -88,11 +80,10 @@ def liquidate(state: State, now: int, sender: int, account: int, market_id: int)
 def take_over(
     state: State, now: int, sender: int, account: int, market_id: int, base: int, to_account: int
 ) -> TakeOver:
-    """Move a part of the position, with its sign, into an account of the caller's."""
-    if to_account >> 96 != sender:
-        raise Refusal("Liquidator_NotOwner", to_account, sender)
+    """Move a part of the position, with its sign, into an account for which the caller may."""
     if to_account == account:
         raise Refusal("Liquidator_SameAccount", account)
+    use_for_take_over(state, now, to_account, sender, market_id, abs(base))
     market, record = _usable(state, now, market_id)
     state.accrue(market, now)
     held, _ = state.settle(market, account)
@@ -115,8 +106,8 @@ def take_over(
     amount = value - discount if base > 0 else value + discount
     fee = -(-amount * params.taker_bps // 10_000)
     size_quote = -amount if base > 0 else amount
-    state.fill(market, account, -base, -size_quote)
-    _take(state, now, market, record, to_account, base, size_quote, fee)
+    to = exchange.Side(to_account, base, size_quote, fee)
+    exchange.hand_over(state, now, market_id, to, exchange.Side(account, -base, -size_quote))
     return TakeOver(size, amount, discount, fee)
 
 
@@ -223,30 +214,6 @@ def _chunk(
         if size < minimum:
             raise Refusal("Liquidator_CapReached", market.id, market.moved_since + CAP_SECONDS + 1, room)
     return size
-
-
-def _take(
-    state: State, now: int, market: Market, record: Record, account: int, base: int, size_quote: int, fee: int
-) -> None:
-    """The taker's side of a take-over: the market is accrued and `record` fresh."""
-    before, _ = state.settle(market, account)
-    equity, required = state.health(account, now)
-    increases = not before or (before > 0) == (base > 0) or abs(base) > abs(before)
-    if not before:
-        require_permission(account, market)
-        require_room(state, account, market)
-    after, _ = state.fill(market, account, base, size_quote)
-    state.credit(account, -fee)
-    market.book_fee(fee)
-    require_minimum(market, after, record.price)
-    if increases:
-        state.require_fresh(account, now)
-        gain = base * record.price // WAD + size_quote
-        require_initial(state, account, now, market.id, record.price, gain)
-        return
-    equity_after, required_after = state.health(account, now)
-    if equity_after < required_after and equity_after * required < equity * required_after:
-        raise Refusal("Liquidator_LessHealthy", account, equity_after, required_after)
 
 
 def _absorb_reward(state: State, positions: int, basefee: int) -> int:

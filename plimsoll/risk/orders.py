@@ -1,173 +1,64 @@
-"""On-chain orders: commitments, the queue of market orders, and who pays whom when one fails."""
+"""On-chain orders: placing and cancelling, by the owner, a delegate, or anyone on a signature."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
 
 from plimsoll.core import ids
+from plimsoll.core.orders import NO_PARENT, Order, OrderKind, TimeInForce
 from plimsoll.core.units import WAD
+from plimsoll.risk.commitments import (
+    FILLED,
+    QUEUED,
+    SPENT,
+    WAITING,
+    pay_relayer,
+    record_of,
+    require_counter,
+    require_owners_word,
+    require_unused,
+)
+from plimsoll.risk.delegates import require_permitted, use_budget
 from plimsoll.risk.market import Market
-from plimsoll.risk.oracle import Record, settlement_record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import OrderRecord, State
-from plimsoll.risk.trade import Trade, trade
-
-KIND_MARKET, KIND_LIMIT = 0, 1
-
-PENDING, WAITING, SPENT = 1, 2, 3
-
-
-class Order(NamedTuple):
-    """What an owner wants: base is signed WAD, expiry Unix seconds or 0."""
-
-    account: int
-    market_id: int
-    kind: int
-    base: int
-    acceptable_price: int
-    reduce_only: bool
-    expiry: int
-    salt: int
-
-
-class Outcome(NamedTuple):
-    """How an execution ended: "filled", "failed" (with the reason), "void", "waiting", or "skipped" by a batch."""
-
-    status: str
-    trade: Trade | None = None
-    reason: Refusal | None = None
-
 
 OrderHash = Callable[[Order], Hashable]
 
 
 def place(state: State, now: int, sender: int, order: Order, key: Hashable) -> OrderRecord:
     """Commit to an order."""
-    if order.account >> 96 != sender:
-        raise Refusal("OrderBook_NotOwner", order.account, sender)
-    if not order.base:
-        raise Refusal("OrderBook_ZeroSize")
-    if order.expiry and order.kind == KIND_MARKET:
-        raise Refusal("OrderBook_ExpiryNotAllowed")
-    if order.expiry and now > order.expiry:
-        raise Refusal("OrderBook_Expired", order.expiry)
-    if key in state.orders:
-        raise Refusal("OrderBook_AlreadyUsed", key)
-    market = state.markets.get(order.market_id)
-    if market is None:
-        raise Refusal("OrderBook_NotListed", order.market_id)
-    params = market.order_params
-    not_before = now + params.settlement_delay
-    if order.kind != KIND_MARKET:
-        record = OrderRecord(WAITING, not_before, 0, 0, params.execution_fee)
-    else:
-        record = OrderRecord(
-            PENDING, not_before, market.queue_next, _reserve(state, now, order, market), params.execution_fee
-        )
-        state.journal.save(market)
-        market.queue_next += 1
-    state.journal.put(state.orders, key, record)
-    return record
+    return _place(state, now, sender, order, key, relayer=None)
+
+
+def place_for(state: State, now: int, relayer: int, order: Order, key: Hashable, signer: int | None) -> OrderRecord:
+    """As `place`, on a signature: the account pays the relay fee. `signer` is None where nobody could be recovered."""
+    return _place(state, now, signer, order, key, relayer)
 
 
 def cancel(state: State, now: int, sender: int, order: Order, key: Hashable) -> None:
-    """Take back an order that is not in the queue."""
-    if order.account >> 96 != sender:
-        raise Refusal("OrderBook_NotOwner", order.account, sender)
-    record = _known(state, key)
-    if record.status == PENDING:
-        raise Refusal("OrderBook_NotCancellable", key)
-    _spend(state, order, key, record)
+    """End an order that is not in the queue, also one that was only signed."""
+    require_permitted(state, now, order.account, sender, order.market_id)
+    _cancel(state, order, key)
 
 
-def execute(state: State, now: int, sender: int, order: Order, key: Hashable) -> Outcome:
-    """Settle an order; anyone may ask."""
-    record = _known(state, key)
-    market = state.markets[order.market_id]
-    keeper = ids.pack(sender)
-    if record.status == PENDING:
-        return _execute_market(state, now, keeper, order, key, record, market)
-    newest = market.newest
-    window = market.order_params.settlement_window
-    if newest is None or now - newest.published_at > window or newest.published_at < record.not_before:
-        raise Refusal("OrderBook_NoRecord", record.not_before)
-    if order.expiry and now > order.expiry:
-        raise Refusal("OrderBook_Expired", order.expiry)
-    if not order.reduce_only and market.queue_head != market.queue_next:
-        raise Refusal("OrderBook_MarketOrdersPending", order.market_id)
-    done = _trade(state, now, keeper, order, record, newest)
-    state.journal.put(state.orders, key, record._replace(status=SPENT, reserved=0))
-    return Outcome("filled", done)
+def cancel_for(state: State, relayer: int, order: Order, key: Hashable, relay_fee: int, signer: int | None) -> None:
+    """As `cancel`, on the owner's signature."""
+    require_owners_word(order.account, signer)
+    _cancel(state, order, key)
+    pay_relayer(state, relayer, order.account, relay_fee)
 
 
-def _execute_market(
-    state: State, now: int, keeper: int, order: Order, key: Hashable, record: OrderRecord, market: Market
-) -> Outcome:
-    if record.sequence != market.queue_head:
-        raise Refusal("OrderBook_NotNext", record.sequence, market.queue_head)
-    window = market.order_params.settlement_window
-    first = settlement_record(market.records, market.newest, record.not_before)
-    if first is None and now <= record.not_before + 2 * window:
-        raise Refusal("OrderBook_NoRecord", record.not_before)
-    state.journal.save(market)
-    market.queue_head += 1
-    if first is None or first.published_at > record.not_before + window:
-        if order.reduce_only:
-            state.journal.put(state.orders, key, record._replace(status=WAITING))
-            return Outcome("waiting")
-        _spend(state, order, key, record)
-        _pay(state, order.account, (keeper, record.execution_fee))
-        return Outcome("void")
-    point = state.journal.begin()
-    try:
-        done = _trade(state, now, keeper, order, record, first)
-    except Refusal as reason:
-        state.journal.rollback(point)
-        _spend(state, order, key, record)
-        forfeit = record.reserved - record.execution_fee if reason.name == "PerpMarket_InsufficientMargin" else 0
-        _pay(state, order.account, (keeper, record.execution_fee), (state.fund_account, forfeit))
-        return Outcome("failed", reason=reason)
-    except BaseException:
-        state.journal.rollback(point)
-        raise
-    state.journal.commit()
-    state.journal.put(state.orders, key, record._replace(status=SPENT, reserved=0))
-    return Outcome("filled", done)
+def end(state: State, order: Order, key: Hashable, record: OrderRecord, status: int = SPENT) -> None:
+    """Release what was reserved and give the record its last status."""
+    release(state, order.account, record.reserved)
+    state.journal.put(state.orders, key, record._replace(status=status, reserved=0))
 
 
-def _trade(state: State, now: int, keeper: int, order: Order, record: OrderRecord, price: Record) -> Trade:
-    return trade(
-        state,
-        now,
-        keeper,
-        order.account,
-        order.market_id,
-        order.base,
-        order.acceptable_price,
-        order.reduce_only,
-        record.execution_fee,
-        record.reserved,
-        price,
-    )
-
-
-def _reserve(state: State, now: int, order: Order, market: Market) -> int:
-    """Set the fees of a market order aside."""
-    if market.newest is None:
-        raise Refusal("OrderBook_NoPrice", order.market_id)
-    params = market.order_params
-    value = -(-abs(order.base) * market.newest.price // WAD)
-    reserve = params.execution_fee - -value * params.fee_reserve_bps // 10_000
-    account = state.accounts.get(order.account)
-    reserved = account.reserved if account else 0
-    free = (account.cash if account else 0) - reserved
-    if free < reserve and order.reduce_only:
-        free = equity(state, order.account, now) - reserved
-    if free < reserve:
-        raise Refusal("OrderBook_InsufficientCash", free, reserve)
-    state.changed_account(order.account).reserved += reserve
-    return reserve
+def release(state: State, account: int, amount: int) -> None:
+    """Set reserved cash free."""
+    if amount:
+        state.changed_account(account).reserved -= amount
 
 
 def equity(state: State, account: int, now: int) -> int:
@@ -177,24 +68,78 @@ def equity(state: State, account: int, now: int) -> int:
     )
 
 
-def _known(state: State, key: Hashable) -> OrderRecord:
-    record = state.orders.get(key)
-    if record is None or record.status == SPENT:
-        raise Refusal("OrderBook_UnknownOrder", key)
+def _place(state: State, now: int, caller: int | None, order: Order, key: Hashable, relayer: int | None) -> OrderRecord:
+    require_permitted(state, now, order.account, caller, order.market_id)
+    if not order.base:
+        raise Refusal("OrderBook_ZeroSize")
+    is_market = order.kind == OrderKind.MARKET
+    _require_terms(order, is_relayed=relayer is not None)
+    if order.expiry and now > order.expiry:
+        raise Refusal("OrderBook_Expired", order.expiry)
+    if not is_market or relayer is not None:
+        require_counter(state, order.account, order.salt)
+    require_unused(state, key)
+    market = state.markets.get(order.market_id)
+    if market is None:
+        raise Refusal("OrderBook_NotListed", order.market_id)
+    use_budget(state, now, order.account, caller, order.market_id, abs(order.base))
+    params = market.order_params
+    not_before = now + params.settlement_delay
+    reserve = _reserve_of(order, market) if is_market else 0
+    relay_fee = 0 if relayer is None else params.relay_fee
+    if is_market or relayer is not None:
+        _require_cash(state, now, order, reserve + relay_fee)
+    if is_market:
+        record = OrderRecord(QUEUED, not_before, market.queue_next, reserve, params.execution_fee)
+        state.journal.save(market)
+        market.queue_next += 1
+        release(state, order.account, -reserve)
+    else:
+        record = OrderRecord(WAITING, not_before, execution_fee=params.execution_fee)
+    state.journal.put(state.orders, key, record)
+    if relayer is not None:
+        state.credit(order.account, -relay_fee)
+        state.credit(ids.pack(relayer), relay_fee)
     return record
 
 
-def _spend(state: State, order: Order, key: Hashable, record: OrderRecord) -> None:
-    if record.reserved:
-        state.changed_account(order.account).reserved -= record.reserved
-    state.journal.put(state.orders, key, record._replace(status=SPENT, reserved=0))
+def _require_terms(order: Order, *, is_relayed: bool) -> None:
+    """The terms of an order against the pool make sense together."""
+    is_market = order.kind == OrderKind.MARKET
+    if order.time_in_force != TimeInForce.GOOD_TILL_TIME:
+        raise Refusal("OrderBook_InvalidTerms", "timeInForce")
+    has_trigger = order.kind in (OrderKind.STOP_LOSS, OrderKind.TAKE_PROFIT)
+    if has_trigger != (order.trigger_price != 0):
+        raise Refusal("OrderBook_InvalidTerms", "triggerPrice")
+    if is_market and order.parent != NO_PARENT:
+        raise Refusal("OrderBook_InvalidTerms", "parent")
+    if is_market and is_relayed and not order.expiry:
+        raise Refusal("OrderBook_InvalidTerms", "expiry")
 
 
-def _pay(state: State, account: int, *payments: tuple[int, int]) -> None:
-    """(to, amount) each in turn, as far as the cash goes that the account has before."""
-    left = max(0, state.cash_of(account))
-    for to, amount in payments:
-        paid = min(amount, left)
-        left -= paid
-        state.credit(account, -paid)
-        state.credit(to, paid)
+def _reserve_of(order: Order, market: Market) -> int:
+    """What a market order sets aside: execution fee and fee reserve."""
+    if market.newest is None:
+        raise Refusal("OrderBook_NoPrice", order.market_id)
+    value = -(-abs(order.base) * market.newest.price // WAD)
+    return market.order_params.execution_fee - -value * market.order_params.fee_reserve_bps // 10_000
+
+
+def _require_cash(state: State, now: int, order: Order, required: int) -> None:
+    """Free cash of at least `required`; for a reduce-only order equity will do."""
+    account = state.accounts.get(order.account)
+    reserved = account.reserved if account else 0
+    free = (account.cash if account else 0) - reserved
+    if free < required and order.reduce_only:
+        free = equity(state, order.account, now) - reserved
+    if free < required:
+        raise Refusal("OrderBook_InsufficientCash", free, required)
+
+
+def _cancel(state: State, order: Order, key: Hashable) -> None:
+    record = record_of(state, key)
+    if record.status in (FILLED, SPENT):
+        raise Refusal("OrderBook_UnknownOrder", key)
+    if record.status == QUEUED:
+        raise Refusal("OrderBook_NotCancellable", key)
+    end(state, order, key, record)

@@ -11,18 +11,22 @@ from contextlib import AbstractContextManager
 from typing import ParamSpec, TypeVar
 
 from plimsoll.core import ids
+from plimsoll.core.orders import NO_SCOPE, Order, Scope
 from plimsoll.core.units import WAD
-from plimsoll.risk import liquidation, orders, sums
+from plimsoll.risk import commitments, delegates, execution, liquidation, matching, orders, sums
 from plimsoll.risk.config import LiquidationParams, MarketParams, OrderParams, RequestParams
+from plimsoll.risk.delegates import Grant, GrantHash
+from plimsoll.risk.execution import Outcome
 from plimsoll.risk.funding import rate_after
 from plimsoll.risk.liquidation import Absorption, CloseOut, TakeOver
 from plimsoll.risk.margin import initial, maintenance
 from plimsoll.risk.market import Market
+from plimsoll.risk.matching import MakerFill, Match, Signed
 from plimsoll.risk.oracle import HELD_RECORDS, OPEN, Record, settlement_record
-from plimsoll.risk.orders import Order, OrderHash, Outcome
+from plimsoll.risk.orders import OrderHash
 from plimsoll.risk.pool import Executed, InsuranceFund, LiquidityPool, RequestVault
 from plimsoll.risk.refusals import Refusal
-from plimsoll.risk.state import MAX_HEALTH, MIN_HEALTH, OrderRecord, State
+from plimsoll.risk.state import MAX_HEALTH, MIN_HEALTH, Delegation, OrderRecord, State
 from plimsoll.risk.trade import Trade, trade
 
 MAX_MARKETS = 16
@@ -32,7 +36,7 @@ _T = TypeVar("_T")
 
 
 class Protocol:
-    """One deployment. Addresses of pool, fund, treasury and vault are ints; `order_hash` gives an order's key."""
+    """One deployment. Addresses of pool, fund, treasury and vault are ints; `order_hash`, `grant_hash` give keys."""
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Protocol:
         pool_params: RequestParams | None = None,
         fund_params: RequestParams | None = None,
         order_hash: OrderHash | None = None,
+        grant_hash: GrantHash | None = None,
     ) -> None:
         self.state = State(
             token_decimals,
@@ -58,6 +63,7 @@ class Protocol:
         self.pool = LiquidityPool(self.state, pool, pool_params or RequestParams())
         self.fund = InsuranceFund(self.state, fund, fund_params or RequestParams())
         self.order_hash: OrderHash = order_hash or (lambda order: order)
+        self.grant_hash: GrantHash = grant_hash or (lambda grant: grant)
 
     def simulated(self) -> AbstractContextManager[None]:
         """`with protocol.simulated():` what is called inside is undone at the end."""
@@ -111,12 +117,25 @@ class Protocol:
     def place(self, order: Order, *, now: int, sender: int) -> OrderRecord:
         return self._atomic(orders.place, self.state, now, sender, order, self.order_hash(order))
 
+    def place_for(self, order: Order, signer: int | None, *, now: int, sender: int) -> OrderRecord:
+        """`signer` in the place of a signature, here and below: who it recovers to, None for nobody."""
+        return self._atomic(orders.place_for, self.state, now, sender, order, self.order_hash(order), signer)
+
     def cancel(self, order: Order, *, now: int, sender: int) -> None:
         self._atomic(orders.cancel, self.state, now, sender, order, self.order_hash(order))
 
+    def cancel_for(self, order: Order, relay_fee: int, signer: int | None, *, sender: int) -> None:
+        self._atomic(orders.cancel_for, self.state, sender, order, self.order_hash(order), relay_fee, signer)
+
+    def cancel_all(self, account: int, *, sender: int) -> None:
+        self._atomic(commitments.cancel_all, self.state, sender, account)
+
+    def cancel_all_for(self, account: int, counter: int, relay_fee: int, signer: int | None, *, sender: int) -> None:
+        self._atomic(commitments.cancel_all_for, self.state, sender, account, counter, relay_fee, signer)
+
     def execute(self, order: Order, *, now: int, sender: int) -> Outcome:
         """Settle an order; its failure for a listed reason is an Outcome, not a Refusal."""
-        return self._atomic(orders.execute, self.state, now, sender, order, self.order_hash(order))
+        return self._atomic(execution.execute, self.state, now, sender, order, self.order_hash(order))
 
     def execute_batch(self, batch: Sequence[Order], *, now: int, sender: int) -> list[Outcome]:
         """Several orders one after another; what can't be executed now is skipped and nothing happens to it."""
@@ -127,6 +146,56 @@ class Protocol:
             except Refusal as reason:
                 outcomes.append(Outcome("skipped", reason=reason))
         return outcomes
+
+    # ------------------------------------------------------------------------------------------------------ matching
+
+    def match_orders(
+        self,
+        maker: Order,
+        maker_signer: int | None,
+        taker: Order,
+        taker_signer: int | None,
+        base: int,
+        *,
+        now: int,
+        sender: int,
+    ) -> Match:
+        """Fill `base` (unsigned WAD) of two signed limit orders against each other, at the maker's price."""
+        return self._atomic(
+            matching.match_orders,
+            self.state,
+            now,
+            sender,
+            self._signed(maker, maker_signer),
+            self._signed(taker, taker_signer),
+            base,
+        )
+
+    def match_batch(
+        self, taker: Order, taker_signer: int | None, makers: Sequence[MakerFill], *, now: int, sender: int
+    ) -> list[Match | Refusal]:
+        """One taker against several makers; a maker that is refused is skipped and nothing happens to it."""
+        fills = [(self._signed(maker.order, maker.signer), maker.base) for maker in makers]
+        return self._atomic(matching.match_batch, self.state, now, sender, self._signed(taker, taker_signer), fills)
+
+    # ----------------------------------------------------------------------------------------------------- delegates
+
+    def set_delegate(self, account: int, delegate: int, scope: Scope, *, sender: int) -> None:
+        self._atomic(delegates.set_delegate, self.state, sender, account, delegate, scope)
+
+    def set_delegate_for(self, grant: Grant, signer: int | None, *, sender: int) -> None:
+        self._atomic(delegates.set_delegate_for, self.state, sender, grant, self.grant_hash(grant), signer)
+
+    def counter_of(self, account: int) -> int:
+        """The counter that an account's new orders must carry."""
+        return self.state.counters.get(account, 0)
+
+    def delegation(self, account: int, delegate: int, now: int) -> tuple[Scope, int]:
+        """The scope as set, also after its end, and the whole dollars used today."""
+        found = self.state.delegations.get((account, delegate)) or Delegation(NO_SCOPE)
+        return found.scope, delegates.used_today(found, now)
+
+    # --------------------------------------------------------------------------------------------- against the pool
 
     def trade(
         self,
@@ -351,6 +420,9 @@ class Protocol:
             raise
         journal.commit()
         return result
+
+    def _signed(self, order: Order, signer: int | None) -> Signed:
+        return Signed(order, self.order_hash(order), signer)
 
     def _require_owner(self, account: int, sender: int) -> None:
         if account >> 96 != sender:

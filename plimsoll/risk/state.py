@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import ClassVar, NamedTuple
 
 from plimsoll.core import ids
+from plimsoll.core.orders import Scope
 from plimsoll.core.units import WAD
 from plimsoll.risk import margin, position
 from plimsoll.risk.config import LiquidationParams
@@ -46,13 +47,22 @@ class Totals(Recorded):
 
 
 class OrderRecord(NamedTuple):
-    """What the book keeps of an order. A spent one is kept for ever."""
+    """What the book keeps of an order, for ever. Dollars are WAD; matched: WAD base, of a signed one."""
 
     status: int
-    not_before: int
-    sequence: int
-    reserved: int
-    execution_fee: int
+    not_before: int = 0
+    sequence: int = 0
+    reserved: int = 0
+    execution_fee: int = 0
+    matched: int = 0
+
+
+class Delegation(NamedTuple):
+    """A scope, and the whole dollars used of its budget on the last day of use."""
+
+    scope: Scope
+    day: int = 0
+    used: int = 0
 
 
 class Free(NamedTuple):
@@ -82,6 +92,8 @@ class State:
         self.accounts: dict[int, Account] = {}
         self.markets: dict[int, Market] = {}
         self.orders: dict[Hashable, OrderRecord] = {}
+        self.counters: dict[int, int] = {}
+        self.delegations: dict[tuple[int, int], Delegation] = {}
         self.totals = Totals()
 
     # ------------------------------------------------------------------------------------------------------ accounts

@@ -48,9 +48,8 @@ def trade(
         size = max(size, -before) if before > 0 else min(size, -before)
     increases = not before or (before > 0) == (size > 0) or abs(size) > abs(before)
     if increases:
-        require_permission(account, market)
-        if record.state != OPEN or now < market.halt_until:
-            raise Refusal("PerpMarket_OpeningHalted", market_id, record.state, market.halt_until)
+        require_open_to(account, market)
+        require_opening(market, record, now)
         state.require_fresh(account, now, but=market_id)
         require_room(state, account, market)
     quote = market.fill_quote(size, record.price, record.confidence)
@@ -107,11 +106,16 @@ def require_own_market(account: int, market: Market) -> None:
         raise Refusal("PerpMarket_WrongMarket", account, market.id)
 
 
-def require_permission(account: int, market: Market) -> None:
-    """The account may open a position here."""
-    require_own_market(account, market)
+def require_open_to(account: int, market: Market) -> None:
+    """The market is open to accounts of this kind."""
     if not account >> 64 & 0xFFFFFFFF and market.rules.params.isolated_only:
         raise Refusal("PerpMarket_IsolatedOnly", market.id)
+
+
+def require_opening(market: Market, record: Record, now: int) -> None:
+    """Risk may grow here at this record."""
+    if record.state != OPEN or now < market.halt_until:
+        raise Refusal("PerpMarket_OpeningHalted", market.id, record.state, market.halt_until)
 
 
 def require_room(state: State, account: int, market: Market) -> None:
@@ -163,19 +167,24 @@ def keeper_reward(state: State, market: Market, cost: int) -> int:
     return min(max(cost * params.keeper_share_bps // 10_000, market.rules.mm_keeper_min), params.keeper_max)
 
 
-def _require_limits(state: State, market: Market, after: int, skew_before: int, price: int) -> None:
-    params = market.rules.params
+def require_open_interest(state: State, market: Market, sign: int, price: int) -> None:
+    """A side (sign ±1) within what the pool's capital at `price` allows."""
     capital = market.capital(state.cash_of(market.pool_account), price)
-    open_interest = margin.notional(market.long if after > 0 else market.short, price)
-    limit = max(0, capital) * params.open_interest_bps // 10_000
+    open_interest = margin.notional(market.long if sign > 0 else market.short, price)
+    limit = max(0, capital) * market.rules.params.open_interest_bps // 10_000
     if open_interest > limit:
         raise Refusal("PerpMarket_OpenInterestLimit", open_interest, limit)
+
+
+def _require_limits(state: State, market: Market, after: int, skew_before: int, price: int) -> None:
+    require_open_interest(state, market, after, price)
     size = abs(market.skew)
     if size <= abs(skew_before):
         return
-    if size * 10_000 > market.scale * params.max_skew_bps:
-        raise Refusal("PerpMarket_SkewLimit", size, market.scale * params.max_skew_bps // 10_000)
+    most = market.scale * market.rules.params.max_skew_bps
+    if size * 10_000 > most:
+        raise Refusal("PerpMarket_SkewLimit", size, most // 10_000)
     exposure = margin.notional(size, price)
-    limit = market.exposure_limit(capital, price)
+    limit = market.exposure_limit(market.capital(state.cash_of(market.pool_account), price), price)
     if exposure > limit:
         raise Refusal("PerpMarket_ExposureLimit", exposure, limit)

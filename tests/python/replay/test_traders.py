@@ -9,7 +9,7 @@ from plimsoll.core.units import WAD
 from plimsoll.replay.actions import Cancel, Deposit, Place
 from plimsoll.replay.run import Replay
 from plimsoll.replay.traders import MAX_ATTEMPTS, Calendar, Intent, Trader, day_of
-from plimsoll.risk.orders import Outcome
+from plimsoll.risk.execution import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.risk.scenario.population import PopulationParameters, build_population
