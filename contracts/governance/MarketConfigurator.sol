@@ -43,6 +43,9 @@ contract MarketConfigurator is IMarketConfigurator, AccessManaged {
     /// @custom:req GV-02
     function setParams(uint256 marketId, MarketParams calldata params) external restricted {
         (MarginConfig margin, TradingConfig trading, LiquidityConfig liquidity) = _listed(marketId);
+        // The favour of a stale price keeps accounts from liquidation: it can only become larger, and begin sooner.
+        if (params.maxPriceAge > trading.maxPriceAge()) revert Bounds.Bounds_Refused("maxPriceAge");
+        if (params.staleWidenBps < trading.staleWidenBps()) revert Bounds.Bounds_Refused("staleWiden");
         _configure(marketId, margin, trading.scale(), liquidity.haltUntil(), params);
     }
 

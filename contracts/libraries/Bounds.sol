@@ -11,7 +11,7 @@ library Bounds {
     uint256 internal constant MAX_KEEPER_MIN_CENTS = 10_000;
     uint256 internal constant MAX_FEE_BPS = 100;
     uint256 internal constant MAX_SKEW_BPS = 1000;
-    uint256 internal constant MAX_FUNDING_VELOCITY = 100e18;
+    uint256 internal constant MAX_FUNDING_VELOCITY = 10e18;
     uint256 internal constant MAX_FUNDING_RATE = 1e18;
     uint256 internal constant MAX_EXPOSURE_BPS = 20_000;
     uint256 internal constant MAX_OPEN_INTEREST_BPS = 100_000;
@@ -24,7 +24,7 @@ library Bounds {
 
     /// @notice Reverts unless every parameter is within its bounds and a position of the minimum size can bear its own liquidation.
     function check(MarketParams calldata p) internal pure {
-        _require(p.imBaseBps <= 10_000 && p.imBaseBps + p.penaltyBps >= MIN_MARGIN_BPS, "imBase");
+        _require(p.imBaseBps <= 10_000 && uint256(p.imBaseBps) + p.penaltyBps >= MIN_MARGIN_BPS, "imBase");
         _require(p.imSlopeBps <= 1_000_000, "imSlope");
         _require(p.mmFractionBps >= 1000 && p.mmFractionBps <= 9000, "mmFraction");
         _require(p.penaltyBps > 0 && p.penaltyBps <= MAX_PENALTY_BPS, "penalty");
@@ -46,6 +46,7 @@ library Bounds {
         uint256 opening = uint256(p.imBaseBps) * (10_000 - p.mmFractionBps);
         uint256 penalty = uint256(p.penaltyBps) * 10_000;
         _require(opening > penalty, "penaltyAgainstMargin");
+        _require(p.minPositionUsd > 0, "minPosition");
         _require(
             uint256(p.minPositionUsd) * 100 * (opening - penalty) >= 2 * uint256(p.keeperMinCents) * 1e8, "minPosition"
         );

@@ -23,8 +23,8 @@ contract Liquidator is ILiquidator, AccessManaged {
     using AccountIds for uint256;
     using WadMath for int256;
 
-    /// @notice Length of the windows in which close-outs may move a market by its maker and taker fee of the scale: no shorter than any
-    /// price lives, so that a window never holds less than a record would.
+    /// @notice Length of the windows, by time of publication, in which close-outs may move a market by its maker and taker fee of the
+    /// scale. A record belongs to one window, whatever its age when it is used.
     uint256 public constant CAP_SECONDS = 15;
     uint256 private constant ABSORB_GAS = 100_000;
     uint256 private constant ABSORB_GAS_A_POSITION = 80_000;
@@ -70,7 +70,7 @@ contract Liquidator is ILiquidator, AccessManaged {
         Standing memory s = _unhealthy(account, marketId);
         uint256 price = MarginMath.healthPrice(s.trading, s.newest, s.base, false);
         Chunk memory c = _chunkToClose(s, marketId, price);
-        _count(marketId, c.size, 0);
+        _count(marketId, s.newest, c.size, 0);
         (uint256 reward, uint256 topUp) = _reward(c.cost, s.margin.mmKeeperMin());
         int256 toFund = int256(c.cost) - int256(reward);
         (int256 cash, uint256 markets) =
@@ -104,7 +104,7 @@ contract Liquidator is ILiquidator, AccessManaged {
             if (left >= int256(s.maintenance - part.released)) c = part;
         }
 
-        (uint256 room, uint256 until) = _room(s, marketId);
+        (uint256 room, uint256 until) = _room(s, marketId, minBase);
         if (c.size > room) {
             size = all > minBase ? WadMath.min(room, all - minBase) : 0;
             if (size < minBase) revert Liquidator_CapReached(marketId, until, room);
@@ -112,19 +112,26 @@ contract Liquidator is ILiquidator, AccessManaged {
         }
     }
 
-    /// @dev What close-outs may still move in this window, WAD base, and when the next one begins.
-    function _room(Standing memory s, uint256 marketId) private view returns (uint256 room, uint256 until) {
+    /// @dev What close-outs may still move in this window, WAD base, and the publish time at which the next one begins. Room for a minimum
+    /// position and a remainder is in any window, so that the cap of a small market stops no close-out.
+    function _room(Standing memory s, uint256 marketId, uint256 minBase)
+        private
+        view
+        returns (uint256 room, uint256 until)
+    {
         Counters memory c = _counters[marketId];
         uint256 cap = s.trading.scale() * (s.trading.makerBps() + s.trading.takerBps()) / WadMath.BPS;
+        cap = WadMath.max(cap, 2 * minBase);
         until = c.windowStart + CAP_SECONDS + 1;
-        if (block.timestamp >= until) return (cap, until);
+        if (s.newest.publishedAt() >= until) return (cap, until);
         return (cap > c.moved ? cap - c.moved : 0, until);
     }
 
     /// @dev Counts what liquidations moved in this window, and what absorptions added to the skew in this hour.
-    function _count(uint256 marketId, uint256 moved, uint256 absorbed) private {
+    function _count(uint256 marketId, PriceRecord newest, uint256 moved, uint256 absorbed) private {
         Counters memory c = _counters[marketId];
-        if (block.timestamp > c.windowStart + CAP_SECONDS) (c.windowStart, c.moved) = (uint40(block.timestamp), 0);
+        uint256 publishedAt = newest.publishedAt();
+        if (publishedAt > c.windowStart + CAP_SECONDS) (c.windowStart, c.moved) = (uint40(publishedAt), 0);
         uint256 hour = block.timestamp / 1 hours;
         if (c.hour != hour) (c.hour, c.absorbed) = (uint24(hour), 0);
         c.moved = SafeCast.toUint96(c.moved + moved);
@@ -213,7 +220,7 @@ contract Liquidator is ILiquidator, AccessManaged {
         if (msg.sender != toAccount.ownerOf()) DELEGATES.useForTakeOver(toAccount, msg.sender, marketId, base.abs());
         Standing memory s = _unhealthy(account, marketId);
         uint256 price = MarginMath.healthPrice(s.trading, s.newest, s.base, false);
-        _requireTakeable(s, base, price);
+        base = _takeable(s, base, price);
 
         (int256 quote, uint256 discount) = _takeOverTerms(s, base, price);
         uint256 fee = WadMath.divUp(quote.abs() * s.trading.takerBps(), WadMath.BPS);
@@ -247,14 +254,15 @@ contract Liquidator is ILiquidator, AccessManaged {
         );
     }
 
-    function _requireTakeable(Standing memory s, int256 base, uint256 price) private pure {
-        if (base == 0 || (base > 0) != (s.base > 0) || base.abs() > s.base.abs()) {
-            revert Liquidator_WrongSize(base, s.base);
-        }
+    /// @return What is taken: no more than there is, so that a small take-over just before doesn't stop a whole one.
+    function _takeable(Standing memory s, int256 base, uint256 price) private pure returns (int256) {
+        if (base == 0 || (base > 0) != (s.base > 0)) revert Liquidator_WrongSize(base, s.base);
+        if (base.abs() > s.base.abs()) base = s.base;
         uint256 rest = (s.base - base).abs();
         if (rest != 0 && rest < WadMath.divUp(s.trading.minPosition() * WadMath.WAD, price)) {
             revert Liquidator_BelowMinimumPosition(rest * price / WadMath.WAD, s.trading.minPosition());
         }
+        return base;
     }
 
     /// @return quote What the account gets, WAD dollars, signed. @return discount In the taker's favour.
@@ -324,7 +332,7 @@ contract Liquidator is ILiquidator, AccessManaged {
         uint256 before = s.skew.abs();
         uint256 afterwards = (s.skew + base).abs();
         uint256 grown = afterwards > before ? afterwards - before : 0;
-        if (grown != 0) _count(marketId, grown, grown);
+        if (grown != 0) _count(marketId, s.newest, grown, grown);
         emit PositionAbsorbed(account, marketId, base, quote, s.newest.publishedAt());
     }
 

@@ -24,6 +24,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     using WadMath for int256;
 
     uint256 public constant MAX_MARKETS_AN_ACCOUNT = 8;
+    /// @dev Of what a reduction closes: else closing dust, again and again, would draw out a position's margin.
+    uint256 private constant EXECUTION_FEE_MAX_BPS = 100;
 
     IMarginVault private immutable VAULT;
     IPriceRecords private immutable ORACLE;
@@ -494,7 +496,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         if (afterwards < 0) revert PerpMarket_Bankrupt(c.account, afterwards);
 
         uint256 available = uint256(afterwards);
-        charges.execution = WadMath.min(t.executionFee, available);
+        charges.execution =
+            WadMath.min(WadMath.min(t.executionFee, available), quote.abs() * EXECUTION_FEE_MAX_BPS / WadMath.BPS);
         available -= charges.execution;
         charges.fee = WadMath.min(charges.fee, available);
         available -= charges.fee;

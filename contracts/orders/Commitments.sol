@@ -7,7 +7,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IPerpMarket} from "interfaces/market/IPerpMarket.sol";
 import {Commitment, ICommitments, Order, OrderConfig, Scope} from "interfaces/orders/ICommitments.sol";
 import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
-import {IMarginVault} from "interfaces/vault/IMarginVault.sol";
+import {IMarginGuard, IMarginVault} from "interfaces/vault/IMarginVault.sol";
 import {WadMath} from "../libraries/WadMath.sol";
 import {AccountBalance, AccountIds, Core, Posting} from "../types/Accounts.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
@@ -95,8 +95,7 @@ abstract contract Commitments is ICommitments, EIP712 {
     function _payRelayer(uint256 account, uint256 relayFee) internal {
         if (relayFee > MAX_FEE) revert OrderBook_InvalidTerms("relayFee");
         if (relayFee != 0) {
-            (int256 free,) = _freeCash(account);
-            if (free < int256(relayFee)) revert OrderBook_InsufficientCash(free, relayFee);
+            _requireFree(account, relayFee, false);
             Posting[] memory postings = new Posting[](2);
             postings[0] = Posting(account, -int256(relayFee), 0, 0);
             postings[1] = Posting(AccountIds.main(msg.sender), int256(relayFee), 0, 0);
@@ -105,10 +104,20 @@ abstract contract Commitments is ICommitments, EIP712 {
         emit Relayed(account, msg.sender, relayFee);
     }
 
-    function _freeCash(uint256 account) internal view returns (int256 free, int256 reserved) {
+    /// @dev Fees come out of what could be withdrawn; those of an order that can only reduce, out of what is beyond maintenance, so that
+    /// nobody is locked in who has gains but no cash. Else orders that fail would be a way to draw out a position's margin.
+    function _requireFree(uint256 account, uint256 required, bool onlyReduces) internal view {
         AccountBalance balance = VAULT.balanceOf(account);
-        reserved = int256(balance.reserved());
-        return (balance.cash() - reserved, reserved);
+        int256 free = balance.cash() - int256(balance.reserved());
+        if (balance.markets() != 0) {
+            if (onlyReduces) {
+                (int256 equity, uint256 maintenance) = MARKET.healthOf(account);
+                free = equity - int256(balance.reserved() + maintenance);
+            } else {
+                free = IMarginGuard(address(MARKET)).freeCollateral(account, balance);
+            }
+        }
+        if (free < int256(required)) revert OrderBook_InsufficientCash(free, required);
     }
 
     // --- who may ---

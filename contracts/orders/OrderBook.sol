@@ -5,6 +5,7 @@ import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManage
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
+import {TransientSlot} from "@openzeppelin/contracts/utils/TransientSlot.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IPerpMarket, Trade} from "interfaces/market/IPerpMarket.sol";
 import {
@@ -29,6 +30,8 @@ import {Commitments} from "./Commitments.sol";
 contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessManaged, Multicall {
     using AccountIds for uint256;
     using SafeCast for uint256;
+    using TransientSlot for bytes32;
+    using TransientSlot for TransientSlot.Bytes32Slot;
 
     /// @notice Gas that must be left before an order is tried, so that an order never fails for want of it.
     uint256 public constant MIN_EXECUTION_GAS = 450_000;
@@ -111,7 +114,9 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         if (marketId == 0 || marketId > MARKET.marketCount()) revert OrderBook_NotListed(marketId);
         if (config.executionFee > MAX_FEE) revert OrderBook_InvalidConfig("executionFee");
         if (config.relayFee > MAX_FEE) revert OrderBook_InvalidConfig("relayFee");
-        if (config.feeReserveBps > MAX_FEE_RESERVE_BPS) revert OrderBook_InvalidConfig("feeReserve");
+        if (config.feeReserveBps == 0 || config.feeReserveBps > MAX_FEE_RESERVE_BPS) {
+            revert OrderBook_InvalidConfig("feeReserve");
+        }
         if (config.settlementDelay == 0 || config.settlementDelay > MAX_DELAY) {
             revert OrderBook_InvalidConfig("settlementDelay");
         }
@@ -215,6 +220,7 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
 
     function _requireTerms(Order calldata order, bool isSigned) private pure {
         if (order.base == 0) revert OrderBook_ZeroSize();
+        if (WadMath.abs(order.base) > type(uint96).max) revert OrderBook_InvalidTerms("base");
         if (order.timeInForce != TimeInForce.GoodTillTime) revert OrderBook_InvalidTerms("timeInForce");
         bool hasTrigger = order.kind == OrderKind.StopLoss || order.kind == OrderKind.TakeProfit;
         if ((order.triggerPrice != 0) != hasTrigger) revert OrderBook_InvalidTerms("triggerPrice");
@@ -267,6 +273,13 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         _queues[order.marketId].head = q.head + 1;
         if (first.exists() && first.publishedAt() <= c.settleFrom + window) {
             bytes memory reason = _trade(order, hash, c, first, newest);
+            if (
+                bytes4(reason) == IPerpMarket.PerpMarket_StalePrice.selector
+                    && block.timestamp <= c.settleFrom + 2 * window
+            ) {
+                _queues[order.marketId].head = q.head; // whoever brings the other market's price may still fill it
+                return reason;
+            }
             if (reason.length != 0) _fail(order, hash, c, reason);
         } else if (order.reduceOnly) {
             _commitments[hash].status = OrderStatus.Waiting;
@@ -321,7 +334,19 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         if (!order.reduceOnly && q.head != q.next) {
             return abi.encodeWithSelector(OrderBook_MarketOrdersPending.selector, order.marketId);
         }
+        if (!_isOnlyPrice(order.marketId, newest)) {
+            return abi.encodeWithSelector(OrderBook_SecondPrice.selector, order.marketId);
+        }
         return _trade(order, hash, c, newest, newest);
+    }
+
+    /// @dev Whether no other record of the market was used for orders that wait in this transaction: who chooses between two prices that he
+    /// knows, and is in and out at once, takes no risk.
+    function _isOnlyPrice(uint256 marketId, PriceRecord record) private returns (bool) {
+        TransientSlot.Bytes32Slot slot = keccak256(abi.encode(ORDER_TYPEHASH, marketId)).asBytes32();
+        bytes32 used = slot.tload();
+        if (used == 0) slot.tstore(bytes32(PriceRecord.unwrap(record)));
+        return used == 0 || used == bytes32(PriceRecord.unwrap(record));
     }
 
     /// @dev By the index price alone, which neither side can move: a stop-loss with the order's direction, a take-profit against it.
@@ -362,14 +387,14 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         }
     }
 
-    /// @dev Ends a market order that a rule refused. Only its own margin costs it the fee reserve.
+    /// @dev Ends a market order that a rule refused. Only its own margin, or a price of its account that nobody brought, costs it the fee reserve.
     function _fail(Order calldata order, bytes32 hash, Commitment memory c, bytes memory reason) private {
         _spend(hash, c);
         uint256 cash = WadMath.positive(VAULT.cashOf(order.account));
         uint256 paid = WadMath.min(c.executionFee, cash);
-        uint256 forfeited = bytes4(reason) == IPerpMarket.PerpMarket_InsufficientMargin.selector
-            ? WadMath.min(c.amount, cash - paid)
-            : 0;
+        bool isOwnFault = bytes4(reason) == IPerpMarket.PerpMarket_InsufficientMargin.selector
+            || bytes4(reason) == IPerpMarket.PerpMarket_StalePrice.selector;
+        uint256 forfeited = isOwnFault ? WadMath.min(c.amount, cash - paid) : 0;
         _post(order.account, paid + forfeited, _reservedBy(order, c), paid, forfeited);
         emit OrderFailed(hash, order.account, msg.sender, paid, forfeited, reason);
     }
@@ -412,14 +437,11 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         return WadMath.divUp(notional * config.feeReserveBps, WadMath.BPS).toUint96();
     }
 
-    /// @dev Reserves a market order's fees and pays the relayer. A reduce-only order may back both with equity, so that nobody is
-    /// locked in who has gains but no cash.
+    /// @dev Reserves a market order's fees and pays the relayer.
     function _setAside(Order calldata order, uint256 reserve, uint256 relayFee) private {
         uint256 required = reserve + relayFee;
         if (required == 0) return;
-        (int256 free, int256 reserved) = _freeCash(order.account);
-        if (free < int256(required) && order.reduceOnly) free = MARKET.equity(order.account) - reserved;
-        if (free < int256(required)) revert OrderBook_InsufficientCash(free, required);
+        _requireFree(order.account, required, order.reduceOnly);
         Posting[] memory postings = new Posting[](relayFee == 0 ? 1 : 2);
         postings[0] = Posting(order.account, -int256(relayFee), int256(reserve), 0);
         if (relayFee != 0) postings[1] = Posting(AccountIds.main(msg.sender), int256(relayFee), 0, 0);

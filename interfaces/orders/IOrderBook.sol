@@ -42,6 +42,8 @@ interface IOrderBook is ICommitments {
     error OrderBook_NotCancellable(bytes32 hash);
     error OrderBook_NotNext(uint256 sequence, uint256 head);
     error OrderBook_NoRecord(uint256 notBefore);
+    /// @notice In this transaction orders that wait were filled at another price of the market already.
+    error OrderBook_SecondPrice(uint256 marketId);
     error OrderBook_NotTriggered(uint256 price, uint256 triggerPrice);
     error OrderBook_ParentPending(bytes32 parent);
     error OrderBook_MarketOrdersPending(uint256 marketId);
