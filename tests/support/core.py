@@ -24,7 +24,9 @@ WAD = 10**18
 ETH, BTC = 1, 2
 ETH_PRICE, BTC_PRICE = 3_000 * WAD, 40_000 * WAD
 OPEN, DOUBTFUL, GRACE, DOWN = range(4)
-MARKET_ORDER, LIMIT_ORDER = range(2)
+MARKET_ORDER, LIMIT_ORDER, STOP_LOSS, TAKE_PROFIT = range(4)
+GOOD_TILL_TIME, POST_ONLY, IMMEDIATE_OR_CANCEL, FILL_OR_KILL = range(4)
+NO_PARENT = bytes(32)
 ADMIN_ROLE, RISK_ROLE, GUARDIAN_ROLE, LISTING_ROLE = range(4)
 MAX_PRICE = 2**256 - 1
 POOL_DOLLARS = 20_000_000
@@ -68,7 +70,13 @@ BTC_PARAMS = {**ETH_PARAMS, "penaltyBps": 60}
 SCALES = {ETH: 333_333 * WAD, BTC: 37_500 * WAD}
 PARAMS = {ETH: ETH_PARAMS, BTC: BTC_PARAMS}
 PRICES = {ETH: ETH_PRICE, BTC: BTC_PRICE}
-ORDER_CONFIG = {"executionFee": WAD // 2, "feeReserveBps": 6, "settlementDelay": 2, "settlementWindow": 3}
+ORDER_CONFIG = {
+    "executionFee": WAD // 2,
+    "feeReserveBps": 6,
+    "settlementDelay": 2,
+    "settlementWindow": 3,
+    "relayFee": WAD // 10,
+}
 WEIGHTS = {1: [10_000], 2: [5_000, 5_000]}
 
 ROLES = {
@@ -113,6 +121,7 @@ class Core:
     vault: Contract
     market: Contract
     configurator: Contract
+    matching: Contract
     order_book: Contract
     liquidator: Contract
     pool: Contract
@@ -257,9 +266,13 @@ class Core:
         *,
         kind: int = MARKET_ORDER,
         acceptable: int | None = None,
+        trigger: int = 0,
         reduce_only: bool = False,
+        time_in_force: int = GOOD_TILL_TIME,
         expiry: int = 0,
+        parent: bytes = NO_PARENT,
         salt: int | None = None,
+        counter: int = 0,
     ) -> dict[str, Any]:
         """An order as the order book takes it, with a salt of its own and any price acceptable."""
         self._salt += 1
@@ -269,9 +282,12 @@ class Core:
             "kind": kind,
             "base": base,
             "acceptablePrice": (MAX_PRICE if base > 0 else 0) if acceptable is None else acceptable,
+            "triggerPrice": trigger,
             "reduceOnly": reduce_only,
+            "timeInForce": time_in_force,
             "expiry": expiry,
-            "salt": self._salt if salt is None else salt,
+            "parent": parent,
+            "salt": counter << 128 | (self._salt if salt is None else salt),
         }
 
     def place(self, order: Mapping[str, Any]) -> Receipt:
@@ -375,7 +391,7 @@ def deploy_core(
     token = evm.deploy("MockToken", "Dollar", "USD", decimals)
     governance = evm.deploy("Governance", ADMIN)
     records = oracle or evm.deploy("MockPriceRecords")
-    names = ("vault", "market", "configurator", "order_book", "liquidator", "pool", "fund")
+    names = ("vault", "market", "configurator", "matching", "order_book", "liquidator", "pool", "fund")
     first = evm.nonce(DEPLOYER)
     at = {name: created_address(DEPLOYER, first + number) for number, name in enumerate(names)}
     addresses = {
@@ -385,6 +401,7 @@ def deploy_core(
         "market": at["market"],
         "configurator": at["configurator"],
         "orderBook": at["order_book"],
+        "matching": at["matching"],
         "liquidator": at["liquidator"],
         "pool": at["pool"],
         "fund": at["fund"],
@@ -395,6 +412,7 @@ def deploy_core(
         "vault": evm.deploy("MarginVault", addresses),
         "market": evm.deploy(market_contract, addresses),
         "configurator": evm.deploy("MarketConfigurator", addresses),
+        "matching": evm.deploy("Matching", addresses),
         "order_book": evm.deploy("OrderBook", addresses),
         "liquidator": evm.deploy("Liquidator", addresses),
         "pool": evm.deploy("LiquidityPool", addresses, "Plimsoll Pool", "pPOOL"),
