@@ -5,7 +5,7 @@ import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IPerpMarket} from "interfaces/market/IPerpMarket.sol";
-import {Commitment, ICommitments, Order, OrderConfig, Scope} from "interfaces/orders/ICommitments.sol";
+import {Commitment, ICommitments, Order} from "interfaces/orders/ICommitments.sol";
 import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
 import {IMarginGuard, IMarginVault} from "interfaces/vault/IMarginVault.sol";
 import {WadMath} from "../libraries/WadMath.sol";
@@ -29,9 +29,13 @@ abstract contract Commitments is ICommitments, EIP712 {
     address internal immutable LIQUIDATOR;
     address internal immutable FUND;
 
-    /// @dev One slot a market.
+    /// @dev One slot a market: the fields of its OrderConfig, which as a struct would take a slot of its own, and the queue.
     struct Queue {
-        OrderConfig config;
+        uint64 executionFee;
+        uint16 feeReserveBps;
+        uint16 settlementDelay;
+        uint16 settlementWindow;
+        uint64 relayFee;
         uint40 next;
         uint40 head;
     }
@@ -39,9 +43,13 @@ abstract contract Commitments is ICommitments, EIP712 {
     /// @notice Whole dollars that any use of a budget counts for at least, so that the fees of dust don't drain an account.
     uint256 internal constant MIN_BUDGET_USE = 1000;
 
-    /// @dev One slot. day, used: what was used on the last day of use, whole dollars.
+    /// @dev One slot: the fields of a Scope, and what was used on the last day of use, whole dollars.
     struct Delegation {
-        Scope scope;
+        uint16 markets;
+        uint40 until;
+        uint64 dailyBudget;
+        bool mayMatch;
+        bool mayTakeOver;
         uint24 day;
         uint64 used;
     }
@@ -129,7 +137,7 @@ abstract contract Commitments is ICommitments, EIP712 {
     /// @dev `caller` is the owner, or a delegate whose scope holds in this market.
     function _requirePermitted(uint256 account, address caller, uint256 marketId) internal view {
         if (caller == account.ownerOf() && caller != address(0)) return;
-        Scope memory s = _delegations[account][caller].scope;
+        Delegation memory s = _delegations[account][caller];
         if (block.timestamp > s.until || (uint256(s.markets) << 1) >> marketId & 1 == 0) {
             revert OrderBook_NotPermitted(account, caller);
         }
@@ -146,7 +154,7 @@ abstract contract Commitments is ICommitments, EIP712 {
         Delegation memory d = _delegations[account][caller];
         uint256 today = block.timestamp / 1 days;
         uint256 used = d.day == today ? d.used : 0;
-        uint256 left = d.scope.dailyBudget - WadMath.min(used, d.scope.dailyBudget);
+        uint256 left = d.dailyBudget - WadMath.min(used, d.dailyBudget);
         if (wanted > left) revert OrderBook_BudgetExceeded(account, caller, left, wanted);
         (d.day, d.used) = (uint24(today), uint64(used + wanted));
         _delegations[account][caller] = d;

@@ -41,13 +41,14 @@ abstract contract Delegates is IDelegates, Commitments {
     function useForTakeOver(uint256 account, address delegate, uint256 marketId, uint256 size) external {
         if (msg.sender != LIQUIDATOR) revert OrderBook_NotModule(msg.sender);
         _requirePermitted(account, delegate, marketId);
-        if (!_delegations[account][delegate].scope.mayTakeOver) revert OrderBook_NotPermitted(account, delegate);
+        if (!_delegations[account][delegate].mayTakeOver) revert OrderBook_NotPermitted(account, delegate);
         _use(account, delegate, marketId, size);
     }
 
     function _setDelegate(uint256 account, address delegate, Scope calldata scope) private {
         if (delegate == address(0)) revert OrderBook_InvalidTerms("delegate");
-        _delegations[account][delegate] = Delegation(scope, 0, 0);
+        _delegations[account][delegate] =
+            Delegation(scope.markets, scope.until, scope.dailyBudget, scope.mayMatch, scope.mayTakeOver, 0, 0);
         emit DelegateSet(account, delegate, scope);
     }
 }

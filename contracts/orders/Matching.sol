@@ -109,7 +109,7 @@ contract Matching is IMatching, Delegates {
 
         Exchange memory x = _terms(maker, taker, base);
         if (_remember(taker, t.hash, base)) {
-            (x.payee, x.payment) = (msg.sender, _queues[taker.marketId].config.executionFee);
+            (x.payee, x.payment) = (msg.sender, _queues[taker.marketId].executionFee);
         }
         _remember(maker, makerHash, base);
         MARKET.exchange(x);
@@ -143,7 +143,7 @@ contract Matching is IMatching, Delegates {
 
     function _requireMayMatch(uint256 account, address signer, uint256 marketId) internal view {
         _requirePermitted(account, signer, marketId);
-        if (signer != account.ownerOf() && !_delegations[account][signer].scope.mayMatch) {
+        if (signer != account.ownerOf() && !_delegations[account][signer].mayMatch) {
             revert OrderBook_NotPermitted(account, signer);
         }
     }

@@ -124,7 +124,8 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
             revert OrderBook_InvalidConfig("settlementWindow");
         }
         Queue storage q = _queues[marketId];
-        q.config = config;
+        (q.executionFee, q.feeReserveBps, q.relayFee) = (config.executionFee, config.feeReserveBps, config.relayFee);
+        (q.settlementDelay, q.settlementWindow) = (config.settlementDelay, config.settlementWindow);
         if (q.next == 0) (q.next, q.head) = (1, 1);
         emit OrderConfigChanged(marketId, config);
     }
@@ -180,13 +181,20 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
     /// @inheritdoc IOrderBook
     function queue(uint256 marketId) external view returns (OrderConfig memory, uint256, uint256) {
         Queue memory q = _queues[marketId];
-        return (q.config, q.next, q.head);
+        return (
+            OrderConfig(q.executionFee, q.feeReserveBps, q.settlementDelay, q.settlementWindow, q.relayFee),
+            q.next,
+            q.head
+        );
     }
 
     /// @inheritdoc IOrderBook
     function delegation(uint256 account, address delegate) external view returns (Scope memory, uint256) {
         Delegation memory d = _delegations[account][delegate];
-        return (d.scope, d.day == block.timestamp / 1 days ? d.used : 0);
+        return (
+            Scope(d.markets, d.until, d.dailyBudget, d.mayMatch, d.mayTakeOver),
+            d.day == block.timestamp / 1 days ? d.used : 0
+        );
     }
 
     // --- placing and cancelling ---
@@ -200,22 +208,22 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         if (isSigned || !isMarket) _requireCounter(order.account, order.salt);
         if (_commitments[hash].status != OrderStatus.None) revert OrderBook_AlreadyUsed(hash);
         Queue memory q = _queues[order.marketId];
-        if (q.config.settlementWindow == 0) revert OrderBook_NotListed(order.marketId);
+        if (q.settlementWindow == 0) revert OrderBook_NotListed(order.marketId);
         _use(order.account, caller, order.marketId, WadMath.abs(order.base));
 
         Commitment memory c;
-        c.settleFrom = uint40(block.timestamp + q.config.settlementDelay);
-        c.executionFee = q.config.executionFee;
+        c.settleFrom = uint40(block.timestamp + q.settlementDelay);
+        c.executionFee = q.executionFee;
         c.status = OrderStatus.Waiting;
         if (isMarket) {
             (c.status, c.sequence) = (OrderStatus.Queued, q.next);
             _queues[order.marketId].next = q.next + 1;
-            c.amount = _feeReserve(order, q.config);
+            c.amount = _feeReserve(order, q);
         }
-        _setAside(order, _reservedBy(order, c), isSigned ? q.config.relayFee : 0);
+        _setAside(order, _reservedBy(order, c), isSigned ? q.relayFee : 0);
         _commitments[hash] = c;
         emit OrderPlaced(hash, order.account, order.marketId, order, c.settleFrom, c.sequence, c.executionFee, c.amount);
-        if (isSigned) emit Relayed(order.account, msg.sender, q.config.relayFee);
+        if (isSigned) emit Relayed(order.account, msg.sender, q.relayFee);
     }
 
     function _requireTerms(Order calldata order, bool isSigned) private pure {
@@ -266,7 +274,7 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
             return abi.encodeWithSelector(OrderBook_NotNext.selector, uint256(c.sequence), uint256(q.head));
         }
         (PriceRecord first, PriceRecord newest) = ORACLE.settlement(order.marketId, c.settleFrom);
-        uint256 window = q.config.settlementWindow;
+        uint256 window = q.settlementWindow;
         if (!first.exists() && block.timestamp <= c.settleFrom + 2 * window) {
             return abi.encodeWithSelector(OrderBook_NoRecord.selector, uint256(c.settleFrom));
         }
@@ -325,7 +333,7 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
     {
         Queue memory q = _queues[order.marketId];
         PriceRecord newest = ORACLE.newest(order.marketId);
-        if (!newest.isFresh(q.config.settlementWindow) || newest.publishedAt() < c.settleFrom) {
+        if (!newest.isFresh(q.settlementWindow) || newest.publishedAt() < c.settleFrom) {
             return abi.encodeWithSelector(OrderBook_NoRecord.selector, uint256(c.settleFrom));
         }
         if (!_isTriggered(order, newest.price())) {
@@ -430,11 +438,11 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
 
     // --- money set aside ---
 
-    function _feeReserve(Order calldata order, OrderConfig memory config) private view returns (uint96) {
+    function _feeReserve(Order calldata order, Queue memory q) private view returns (uint96) {
         PriceRecord newest = ORACLE.newest(order.marketId);
         if (!newest.exists()) revert OrderBook_NoPrice(order.marketId);
         uint256 notional = WadMath.divUp(WadMath.abs(order.base) * newest.price(), WadMath.WAD);
-        return WadMath.divUp(notional * config.feeReserveBps, WadMath.BPS).toUint96();
+        return WadMath.divUp(notional * q.feeReserveBps, WadMath.BPS).toUint96();
     }
 
     /// @dev Reserves a market order's fees and pays the relayer.
