@@ -185,7 +185,8 @@ def close_size(h: Holding, room: int) -> int:
         size = h.size
     if size > room:
         size = min(room, h.size - minimum)
-    return size if size >= minimum else 0
+        size = size if size >= minimum else 0
+    return size
 
 
 def close_out(h: Holding, room: int | None = None, fund: int = 0) -> CloseOut:
