@@ -186,6 +186,8 @@ def test_totals__over_hundreds_of_random_steps__are_the_sums_of_the_positions(co
     for _ in range(120):
         account, market = walk.choice(accounts), walk.choice([ETH, BTC])
         base = walk.choice([-1, 1]) * walk.randrange(WAD, 110 * WAD) // (1 if market == ETH else 14)
+        while core.cash(account) < 2_000 * WAD:
+            core.fund_account(account, 20_000)
         done = [core.try_open(account, market, base, reduce_only=walk.random() < 0.1)]
         core.tick(1, {ETH: ETH_PRICE * walk.randrange(900, 1_100) // 1_000})
         done += [receipt for victim in accounts if (receipt := _liquidated(core, victim))]
