@@ -47,8 +47,8 @@ def cancelled(core: Core, victim: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("end", [executed, failed, void, cancelled])
 def test_replay__of_an_order_that_ended__is_refused_for_ever(core: Core, end: Any) -> None:
-    """A draft deleted an order's hash when it had ended, so that the same order, which is public, could be brought again
-    for a second fill. A hash is spent for ever, however the order ended and whoever brings it."""
+    """A draft deleted an order's hash when it had ended, so that the same order, which is public, could be brought
+    again for a second fill. A hash is spent for ever, however the order ended and whoever brings it."""
     main_account(core, 1_000)
     victim = core.trader("victim", 10_000)
     order = end(core, victim)
