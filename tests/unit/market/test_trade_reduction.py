@@ -250,9 +250,7 @@ def test_trade__reducing_below_maintenance__costs_what_a_close_out_would(
             return
         _, quote, _ = desk.position(trader)
         cash, unswept = desk.core.cash(trader), desk.core.market.unsweptFees(ETH)
-        execution, fee, surcharge, reward = charges(
-            equity, held, base, crowd + held, ETH_PRICE, ETH_PRICE, execution_fee
-        )
+        execution, fee, surcharge, reward = charges(equity, held, base, crowd + held, execution_fee)
         _, _, released = filled(held, quote, base, more)
         pool_quote = desk.pool_quote()
         assert desk.trade(trader, base, execution_fee=execution_fee).value[2] == fee

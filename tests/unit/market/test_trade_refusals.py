@@ -1,4 +1,4 @@
-"""PerpMarket.trade: who may call it, which account may trade what, when and at which price; which reason comes first."""
+"""PerpMarket.trade: who may call it, which account may trade what, when, at which price; which reason is first."""
 
 from __future__ import annotations
 
