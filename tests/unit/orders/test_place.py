@@ -45,7 +45,7 @@ def test_place__market_order__is_queued_and_its_fees_set_aside(core: Core, trade
     now, cash = core.evm.timestamp, core.cash(trader)
     receipt = core.place(order)
     reserve = fee_reserve(base, ETH_PRICE)
-    args = receipt.event("OrderPlaced").args
+    args = dict(receipt.event("OrderPlaced").args)
     assert tuple(args.pop("order")) == tuple(order.values())
     assert args == {
         "hash": hash_of(core, order),
