@@ -1,4 +1,4 @@
-"""Attack 16: push the skew, liquidate others against it, buy back."""
+"""Attack 16: push the skew, liquidate others against it, buy back: at one record, within one window of the cap."""
 
 from __future__ import annotations
 
