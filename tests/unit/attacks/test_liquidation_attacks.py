@@ -14,7 +14,6 @@ from tests.support.core import (
     RISK,
     SCALES,
     WAD,
-    Core,
     account_id,
     actor,
     deploy_core,
