@@ -180,6 +180,22 @@ def test_absorb__with_other_tokens__the_ledger_adds_up(evm: Evm, decimals: int) 
     core.check_sums()
 
 
+def test_absorb__with_an_order_queued__its_reservation_ends_with_the_order(core: Core, set_equity: SetEquity) -> None:
+    """What was set aside is cash like any other: it is gone, and the executor of the order gets nothing."""
+    account = bankrupt(core, set_equity, {ETH: 100 * WAD}, 2_000 * WAD)
+    order = core.order(account, ETH, WAD)
+    core.place(order)
+    core.tick(2)
+    set_equity(account, -3_000 * WAD)
+    core.liquidator.absorb(account, [], sender=KEEPER)
+    aside = WAD // 2 + ETH_PRICE * 6 // 10_000
+    assert (core.cash(account), core.vault.balanceOf(account)) == (0, aside << 128)
+    event = core.execute(order).event("OrderFailed")
+    assert (event["paid"], event["forfeited"]) == (0, 0)
+    assert core.vault.balanceOf(account) == 0
+    core.check_sums()
+
+
 # --- who ---
 
 

@@ -220,6 +220,31 @@ def test_liquidate__large_cost__keeper_gets_at_most_the_maximum(core: Core, weak
     assert core.cash(core.fund_main) == expected.cost - KEEPER_MAX
 
 
+def test_liquidate__penalty_raised_since_listing__costs_what_it_did(core: Core, weaken: Weaken) -> None:
+    """No vote makes a liquidation dearer or nearer: the maintenance set only falls."""
+    account = opened(core, "trader", 100 * WAD)
+    before = holding(core, account, ETH)
+    core.set_params(ETH, penaltyBps=90, keeperMinCents=400, imBaseBps=600)
+    weaken(account, WAD * 80 // 100)
+    h = holding(core, account, ETH)
+    assert h.maintenance == before.maintenance
+    expected = close_out(h)
+    event = core.liquidator.liquidate(account, ETH, [], sender=KEEPER).event("Liquidated")
+    assert event["maintenance"] == h.maintenance
+    assert (event["base"], event["cost"], event["reward"]) == (expected.base, expected.cost, expected.reward)
+
+
+def test_liquidate__penalty_lowered_since_listing__costs_less_at_once(core: Core, weaken: Weaken) -> None:
+    account = opened(core, "trader", 100 * WAD)
+    core.set_params(ETH, penaltyBps=60)
+    weaken(account, WAD * 80 // 100)
+    h = holding(core, account, ETH, penaltyBps=60)
+    expected = close_out(h)
+    event = core.liquidator.liquidate(account, ETH, [], sender=KEEPER).event("Liquidated")
+    assert (event["maintenance"], event["cost"]) == (h.maintenance, expected.cost)
+    assert (event["base"], event["reward"]) == (expected.base, expected.reward)
+
+
 @pytest.mark.parametrize("fund", [0, 1, 2 * WAD - 1, 2 * WAD, 3 * WAD])
 def test_liquidate__account_that_can_bear_no_cost__fund_tops_the_reward_up(
     core: Core, set_equity: SetEquity, fund: int

@@ -276,6 +276,17 @@ def test_place__reduce_only_without_cash__is_backed_by_equity(core: Core, trader
         core.place(core.order(trader, ETH, -2 * WAD, reduce_only=True))
 
 
+def test_place__fee_that_no_slot_can_hold__is_refused(core: Core, trader: int) -> None:
+    base = 10**32
+    reserve = fee_reserve(base, ETH_PRICE)
+    with reverts("SafeCastOverflowedUintDowncast", 96, reserve):
+        core.place(core.order(trader, ETH, base))
+    for beyond in (2**255 - 1, -(2**255)):
+        with reverts("Panic", 0x11):
+            core.place(core.order(trader, ETH, beyond))
+    assert queue(core, ETH) == (1, 1)
+
+
 @pytest.mark.parametrize("bps", [0, 1, 100])
 def test_place__other_terms__are_those_of_its_placement(core: Core, trader: int, bps: int) -> None:
     config = {"executionFee": 3 * WAD, "feeReserveBps": bps, "settlementDelay": 7, "settlementWindow": 9}
