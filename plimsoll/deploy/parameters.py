@@ -73,7 +73,7 @@ MARKET_SECTIONS: dict[str, dict[str, Field]] = {
         "mm_fraction": bps(1_000, 9_000),
         "penalty": bps(1, 300),
         "keeper_min": dollars(2, 0, 10_000, "_cents"),
-        "min_position": dollars(0, 0, 2**32 - 1, "_usd"),
+        "min_position": dollars(0, 1, 2**32 - 1, "_usd"),
     },
     "fees": {
         "maker": bps(0, 100),
@@ -82,7 +82,7 @@ MARKET_SECTIONS: dict[str, dict[str, Field]] = {
         "treasury_share": bps(0, 10_000),
     },
     "limits": {"max_skew": bps(1, 1_000), "open_interest": bps(0, 100_000), "exposure": bps(0, 20_000)},
-    "funding": {"max_funding_velocity": percent_wad(0, 100 * WAD), "max_funding_rate": percent_wad(0, WAD)},
+    "funding": {"max_funding_velocity": percent_wad(0, 10 * WAD), "max_funding_rate": percent_wad(0, WAD)},
     "utilisation": {"kink": bps(1, 9_999), "rate_at_kink": bps(0, 1_000), "rate_at_full": bps(0, 1_000)},
     "price": {"max_price_age": seconds(1, 600), "stale_widen": bps(0, 2_000)},
 }
@@ -92,7 +92,8 @@ ORDERS = {
     "settlement_delay": seconds(1, 60),
     "settlement_window": seconds(1, 60),
     "execution_fee": dollars(18, 0, 10 * WAD),
-    "fee_reserve": bps(0, 100),
+    "fee_reserve": bps(1, 100),
+    "relay_fee": dollars(18, 0, 10 * WAD),
 }
 ORACLE = {
     "quorum": count(2, MAX_SOURCES - 1),

@@ -113,7 +113,11 @@ def _read_markets(
         state.params[market] = _params(view.params, *shares.get(market, (0, 0)))
         order = view.queue.config
         state.orders[market] = OrderParams(
-            order.settlementDelay, order.settlementWindow, order.executionFee, order.feeReserveBps
+            order.settlementDelay,
+            order.settlementWindow,
+            order.executionFee,
+            order.feeReserveBps,
+            order.relayFee,
         )
         if not isinstance(config, Reverted) and not isinstance(sources, Reverted):
             state.oracles[market] = Rules(*config)

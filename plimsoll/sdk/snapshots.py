@@ -212,6 +212,7 @@ def read_markets(
                 settlement_window=order_config.settlementWindow,
                 execution_fee=order_config.executionFee,
                 fee_reserve_bps=order_config.feeReserveBps,
+                relay_fee=order_config.relayFee,
             ),
             queue_next=following,
             queue_head=head,
