@@ -46,14 +46,16 @@ def cancel_all(state: State, sender: int, account: int) -> None:
     _bump(state, account)
 
 
-def cancel_all_for(state: State, relayer: int, account: int, counter: int, relay_fee: int, signer: int | None) -> None:
+def cancel_all_for(
+    state: State, now: int, relayer: int, account: int, counter: int, relay_fee: int, signer: int | None
+) -> None:
     """As `cancel_all`, on the owner's signature; `counter` is the new one."""
     require_owners_word(account, signer)
     present = state.counters.get(account, 0)
     if counter != present + 1:
         raise Refusal("OrderBook_WrongCounter", account, present)
     _bump(state, account)
-    pay_relayer(state, relayer, account, relay_fee)
+    pay_relayer(state, now, relayer, account, relay_fee)
 
 
 def require_owner(account: int, caller: int) -> None:
@@ -67,14 +69,30 @@ def require_owners_word(account: int, signer: int | None) -> None:
         raise Refusal("OrderBook_BadSignature", account)
 
 
-def pay_relayer(state: State, relayer: int, account: int, relay_fee: int) -> None:
-    """The fee that the owner signed, from free cash to the relayer's main account."""
+def require_free(state: State, now: int, account: int, required: int, *, only_reduces: bool) -> None:
+    """Fees come out of what could be withdrawn; those of an order that only reduces, of what is beyond maintenance."""
+    if not required:
+        return
+    found = state.accounts.get(account)
+    reserved = found.reserved if found else 0
+    if found is None or not found.markets:
+        free = state.cash_of(account) - reserved
+    elif only_reduces:
+        equity, maintenance = state.health(account, now)
+        free = equity - reserved - maintenance
+    else:
+        state.require_fresh(account, now)
+        margin = state.free(account, now)
+        free = margin.available - margin.required
+    if free < required:
+        raise Refusal("OrderBook_InsufficientCash", free, required)
+
+
+def pay_relayer(state: State, now: int, relayer: int, account: int, relay_fee: int) -> None:
+    """The fee that the owner signed, out of what is free, to the relayer's main account."""
     if relay_fee > MAX_RELAY_FEE:
         raise Refusal("OrderBook_InvalidTerms", "relayFee")
-    found = state.accounts.get(account)
-    free = found.cash - found.reserved if found else 0
-    if free < relay_fee:
-        raise Refusal("OrderBook_InsufficientCash", free, relay_fee)
+    require_free(state, now, account, relay_fee, only_reduces=False)
     state.credit(account, -relay_fee)
     state.credit(ids.pack(relayer), relay_fee)
 

@@ -42,14 +42,14 @@ def set_delegate(state: State, sender: int, account: int, delegate: int, scope: 
     _set(state, account, delegate, scope)
 
 
-def set_delegate_for(state: State, relayer: int, grant: Grant, key: Hashable, signer: int | None) -> None:
+def set_delegate_for(state: State, now: int, relayer: int, grant: Grant, key: Hashable, signer: int | None) -> None:
     """As `set_delegate`, on the owner's signature, which is spent."""
     require_owners_word(grant.account, signer)
     require_counter(state, grant.account, grant.salt)
     require_unused(state, key)
     state.journal.put(state.orders, key, OrderRecord(SPENT))
     _set(state, grant.account, grant.delegate, grant.scope)
-    pay_relayer(state, relayer, grant.account, grant.relay_fee)
+    pay_relayer(state, now, relayer, grant.account, grant.relay_fee)
 
 
 def require_permitted(state: State, now: int, account: int, caller: int | None, market_id: int) -> None:

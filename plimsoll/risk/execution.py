@@ -15,6 +15,9 @@ from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import OrderRecord, State
 from plimsoll.risk.trade import Trade, trade
 
+_OWN_FAULTS = ("PerpMarket_InsufficientMargin", "PerpMarket_StalePrice")
+"""What costs a market order its fee reserve: its own margin, or a price of its account that nobody brought."""
+
 
 class Outcome(NamedTuple):
     """How an execution ended: "filled", "failed" (with the reason), "void", "waiting", or "skipped" by a batch."""
@@ -49,7 +52,7 @@ def _execute_queued(state: State, now: int, keeper: int, order: Order, key: Hash
     state.journal.save(market)
     market.queue_head += 1
     if first is not None and first.published_at <= record.not_before + window:
-        return _fill_or_fail(state, now, keeper, order, key, record, first)
+        return _fill_or_fail(state, now, keeper, order, key, record, first, record.not_before + 2 * window)
     if order.reduce_only:
         state.journal.put(state.orders, key, record._replace(status=WAITING))
         return Outcome("waiting")
@@ -59,14 +62,17 @@ def _execute_queued(state: State, now: int, keeper: int, order: Order, key: Hash
 
 
 def _fill_or_fail(
-    state: State, now: int, keeper: int, order: Order, key: Hashable, record: OrderRecord, price: Record
+    state: State, now: int, keeper: int, order: Order, key: Hashable, record: OrderRecord, price: Record, until: int
 ) -> Outcome:
+    """At `price`. The price of another market of the account may still come `until` then."""
     done = _tried_trade(state, now, keeper, order, record, price)
     if isinstance(done, Trade):
         _mark_filled(state, key, record)
         return Outcome("filled", done)
+    if done.name == "PerpMarket_StalePrice" and now <= until:
+        raise done
     end(state, order, key, record)
-    forfeit = record.reserved - record.execution_fee if done.name == "PerpMarket_InsufficientMargin" else 0
+    forfeit = record.reserved - record.execution_fee if done.name in _OWN_FAULTS else 0
     _pay(state, order.account, (keeper, record.execution_fee), (state.fund_account, forfeit))
     return Outcome("failed", reason=done)
 

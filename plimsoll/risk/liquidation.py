@@ -73,7 +73,7 @@ def liquidate(state: State, now: int, sender: int, account: int, market_id: int)
     debt = 0
     if not state.changed_account(account).markets:
         debt, _ = _settle_debt(state, account, [(market, 1)])
-    market.count_moved(now, size)
+    market.count_moved(record.published_at, size)
     return CloseOut(size, quote.price, cost, reward, top_up, debt)
 
 
@@ -89,10 +89,11 @@ def take_over(
     held, _ = state.settle(market, account)
     if not held:
         raise Refusal("Liquidator_NoPosition", account, market_id)
-    size = abs(base)
     equity, required = _require_unhealthy(state, now, account)
-    if not base or (base > 0) != (held > 0) or size > abs(held):
+    if not base or (base > 0) != (held > 0):
         raise Refusal("Liquidator_WrongSize", base, held)
+    size = min(abs(base), abs(held))
+    base = size if held > 0 else -size
     price = margin.health_price(held, record, True, market.rules)
     params = market.rules.params
     rest = abs(held) - size
@@ -135,7 +136,7 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
             market.pool_quote -= filled.amount
             grown = max(0, abs(market.skew) - before)
             if grown:
-                market.count_moved(now, grown)
+                market.count_moved(record.published_at, grown)
                 market.count_absorbed(now, grown)
     reward = _absorb_reward(state, len(markets), basefee)
     state.credit(state.fund_account, -reward)
@@ -208,7 +209,8 @@ def _chunk(
         if equity - lost - cost < required - released_maintenance(market, held, size, price, now):
             size = held
     fees = rules.params.maker_bps + rules.params.taker_bps
-    room = max(0, market.scale * fees // 10_000 - market.moved_in(now))
+    cap = max(market.scale * fees // 10_000, 2 * minimum)
+    room = max(0, cap - market.moved_in(record.published_at))
     if size > room:
         size = min(room, held - minimum)
         if size < minimum:

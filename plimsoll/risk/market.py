@@ -14,7 +14,7 @@ from plimsoll.risk.refusals import Refusal
 
 ROLLOVER_BELOW = 10**18
 CAP_SECONDS = 15
-"""Length of a window in which close-outs may move a market by its cap."""
+"""Length of a window, by time of publication, in which close-outs may move a market by its cap."""
 LONG, SHORT = 1, -1
 
 
@@ -178,14 +178,14 @@ class Market(Recorded):
 
     # --------------------------------------------------------------------------------------------------- liquidation
 
-    def moved_in(self, now: int) -> int:
-        """What close-outs and absorptions moved in the window of `now`."""
-        return self.moved if now <= self.moved_since + CAP_SECONDS else 0
+    def moved_in(self, published_at: int) -> int:
+        """What close-outs and absorptions moved in the window of a record."""
+        return self.moved if published_at <= self.moved_since + CAP_SECONDS else 0
 
-    def count_moved(self, now: int, size: int) -> None:
-        self.moved = self.moved_in(now) + size
-        if now > self.moved_since + CAP_SECONDS:
-            self.moved_since = now
+    def count_moved(self, published_at: int, size: int) -> None:
+        self.moved = self.moved_in(published_at) + size
+        if published_at > self.moved_since + CAP_SECONDS:
+            self.moved_since = published_at
 
     def absorbed_in(self, now: int) -> int:
         """What absorptions added to |skew| in the hour of `now`."""

@@ -15,6 +15,7 @@ from plimsoll.risk.commitments import (
     pay_relayer,
     record_of,
     require_counter,
+    require_free,
     require_owners_word,
     require_unused,
 )
@@ -22,6 +23,8 @@ from plimsoll.risk.delegates import require_permitted, use_budget
 from plimsoll.risk.market import Market
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import OrderRecord, State
+
+MAX_SIZE = 2**96 - 1
 
 OrderHash = Callable[[Order], Hashable]
 
@@ -42,11 +45,13 @@ def cancel(state: State, now: int, sender: int, order: Order, key: Hashable) -> 
     _cancel(state, order, key)
 
 
-def cancel_for(state: State, relayer: int, order: Order, key: Hashable, relay_fee: int, signer: int | None) -> None:
+def cancel_for(
+    state: State, now: int, relayer: int, order: Order, key: Hashable, relay_fee: int, signer: int | None
+) -> None:
     """As `cancel`, on the owner's signature."""
     require_owners_word(order.account, signer)
     _cancel(state, order, key)
-    pay_relayer(state, relayer, order.account, relay_fee)
+    pay_relayer(state, now, relayer, order.account, relay_fee)
 
 
 def end(state: State, order: Order, key: Hashable, record: OrderRecord, status: int = SPENT) -> None:
@@ -59,13 +64,6 @@ def release(state: State, account: int, amount: int) -> None:
     """Set reserved cash free."""
     if amount:
         state.changed_account(account).reserved -= amount
-
-
-def equity(state: State, account: int, now: int) -> int:
-    """E at plain newest prices."""
-    return state.cash_of(account) + sum(
-        base * newest.price // WAD + value for _, newest, base, value in state.valued(account, now)
-    )
 
 
 def _place(state: State, now: int, caller: int | None, order: Order, key: Hashable, relayer: int | None) -> OrderRecord:
@@ -87,8 +85,7 @@ def _place(state: State, now: int, caller: int | None, order: Order, key: Hashab
     not_before = now + params.settlement_delay
     reserve = _reserve_of(order, market) if is_market else 0
     relay_fee = 0 if relayer is None else params.relay_fee
-    if is_market or relayer is not None:
-        _require_cash(state, now, order, reserve + relay_fee)
+    require_free(state, now, order.account, reserve + relay_fee, only_reduces=order.reduce_only)
     if is_market:
         record = OrderRecord(QUEUED, not_before, market.queue_next, reserve, params.execution_fee)
         state.journal.save(market)
@@ -106,6 +103,8 @@ def _place(state: State, now: int, caller: int | None, order: Order, key: Hashab
 def _require_terms(order: Order, *, is_relayed: bool) -> None:
     """The terms of an order against the pool make sense together."""
     is_market = order.kind == OrderKind.MARKET
+    if abs(order.base) > MAX_SIZE:
+        raise Refusal("OrderBook_InvalidTerms", "base")
     if order.time_in_force != TimeInForce.GOOD_TILL_TIME:
         raise Refusal("OrderBook_InvalidTerms", "timeInForce")
     has_trigger = order.kind in (OrderKind.STOP_LOSS, OrderKind.TAKE_PROFIT)
@@ -123,17 +122,6 @@ def _reserve_of(order: Order, market: Market) -> int:
         raise Refusal("OrderBook_NoPrice", order.market_id)
     value = -(-abs(order.base) * market.newest.price // WAD)
     return market.order_params.execution_fee - -value * market.order_params.fee_reserve_bps // 10_000
-
-
-def _require_cash(state: State, now: int, order: Order, required: int) -> None:
-    """Free cash of at least `required`; for a reduce-only order equity will do."""
-    account = state.accounts.get(order.account)
-    reserved = account.reserved if account else 0
-    free = (account.cash if account else 0) - reserved
-    if free < required and order.reduce_only:
-        free = equity(state, order.account, now) - reserved
-    if free < required:
-        raise Refusal("OrderBook_InsufficientCash", free, required)
 
 
 def _cancel(state: State, order: Order, key: Hashable) -> None:

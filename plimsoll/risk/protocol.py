@@ -124,14 +124,16 @@ class Protocol:
     def cancel(self, order: Order, *, now: int, sender: int) -> None:
         self._atomic(orders.cancel, self.state, now, sender, order, self.order_hash(order))
 
-    def cancel_for(self, order: Order, relay_fee: int, signer: int | None, *, sender: int) -> None:
-        self._atomic(orders.cancel_for, self.state, sender, order, self.order_hash(order), relay_fee, signer)
+    def cancel_for(self, order: Order, relay_fee: int, signer: int | None, *, now: int, sender: int) -> None:
+        self._atomic(orders.cancel_for, self.state, now, sender, order, self.order_hash(order), relay_fee, signer)
 
     def cancel_all(self, account: int, *, sender: int) -> None:
         self._atomic(commitments.cancel_all, self.state, sender, account)
 
-    def cancel_all_for(self, account: int, counter: int, relay_fee: int, signer: int | None, *, sender: int) -> None:
-        self._atomic(commitments.cancel_all_for, self.state, sender, account, counter, relay_fee, signer)
+    def cancel_all_for(
+        self, account: int, counter: int, relay_fee: int, signer: int | None, *, now: int, sender: int
+    ) -> None:
+        self._atomic(commitments.cancel_all_for, self.state, now, sender, account, counter, relay_fee, signer)
 
     def execute(self, order: Order, *, now: int, sender: int) -> Outcome:
         """Settle an order; its failure for a listed reason is an Outcome, not a Refusal."""
@@ -183,8 +185,8 @@ class Protocol:
     def set_delegate(self, account: int, delegate: int, scope: Scope, *, sender: int) -> None:
         self._atomic(delegates.set_delegate, self.state, sender, account, delegate, scope)
 
-    def set_delegate_for(self, grant: Grant, signer: int | None, *, sender: int) -> None:
-        self._atomic(delegates.set_delegate_for, self.state, sender, grant, self.grant_hash(grant), signer)
+    def set_delegate_for(self, grant: Grant, signer: int | None, *, now: int, sender: int) -> None:
+        self._atomic(delegates.set_delegate_for, self.state, now, sender, grant, self.grant_hash(grant), signer)
 
     def counter_of(self, account: int) -> int:
         """The counter that an account's new orders must carry."""
@@ -335,7 +337,7 @@ class Protocol:
         for market in self.state.markets.values():
             if account == market.pool_account:
                 return self.pool_capital(market.id, now)
-        return orders.equity(self.state, account, now)
+        return self.state.equity(account, now)
 
     def requirements(self, account: int, now: int) -> tuple[int, int]:
         """(initial, maintenance) at plain newest prices."""

@@ -214,6 +214,11 @@ class State:
             assert market.newest is not None, "a position in a market without a price"
             yield market, market.newest, base, quote - owed
 
+    def equity(self, account: int, now: int) -> int:
+        """E at plain newest prices."""
+        values = (base * newest.price // WAD + value for _, newest, base, value in self.valued(account, now))
+        return self.cash_of(account) + sum(values)
+
     def health(self, account: int, now: int, market_id: int = 0, record: Record | None = None) -> tuple[int, int]:
         """(E, M) at health prices; `record` stands for the newest in `market_id` and counts as fresh."""
         equity = self.cash_of(account)

@@ -11,6 +11,9 @@ from plimsoll.risk.oracle import OPEN, Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import MAX_MARKETS_PER_ACCOUNT, State
 
+MAX_EXECUTION_FEE_BPS = 100
+"""Of what a reduction closes: else closing dust, again and again, would draw out a position's margin."""
+
 
 class Trade(NamedTuple):
     """What happened: Δbase, fill price, Δquote, and what the account paid beside it."""
@@ -73,7 +76,7 @@ def trade(
         _require_limits(state, market, after, skew, record.price)
     surcharge = reward = 0
     if not increases:
-        execution_fee = min(execution_fee, left)
+        execution_fee = min(execution_fee, left, abs(quote.amount) * MAX_EXECUTION_FEE_BPS // 10_000)
         fee = min(fee, left - execution_fee)
         if equity < required:
             cost = chunk_cost(market, abs(before), abs(size), at, equity, required, equity - left, now)
