@@ -13,9 +13,10 @@ from typing import Any
 from plimsoll.devnet.anvil import Anvil, AnvilSettings
 from plimsoll.sdk.oracle import Publisher
 from tests.support.anvil_evm import AnvilEvm
-from tests.support.core import BTC, ETH, KEEPER, PRICES, WAD, Core, account_id, actor, deploy_core, owner_of
+from tests.support.core import BTC, ETH, KEEPER, PRICES, STOP_LOSS, WAD, Core, account_id, actor, deploy_core, owner_of
 from tests.support.evm import Contract, Receipt
 from tests.support.oracle import CONFIG, SIGNER_KEYS, deploy_aggregator, deploy_api3, pull
+from tests.support.signed import Signed
 
 START = 1_900_000_000
 CEILINGS = {
@@ -29,6 +30,12 @@ CEILINGS = {
     "liquidate": 160_000,
     "take_over": 180_000,
     "absorb": 180_000,
+    "place_stop": 65_000,
+    "place_for": 95_000,
+    "match": 230_000,
+    "match_new": 270_000,
+    "execute_batch_10": 90_000,
+    "cancel_all": 35_000,
 }
 UPDATE_CEILING = 120_000
 """What recording three signed beacons may add to execute_open."""
@@ -137,6 +144,8 @@ def _measure(lab: Lab) -> dict[str, Measured]:
     data = lab.items(ETH)
     flows["execute_open_with_update"] = lab.measure(lambda: book.execute(order, data, sender=KEEPER))
 
+    _measure_orders(lab, flows, market_order, place, settle)
+    _measure_matches(lab, flows)
     _measure_liquidations(lab, flows, market_order, place, settle)
     return flows
 
@@ -145,6 +154,55 @@ def _single_update(lab: Lab) -> Measured:
     lab.evm.advance(1)
     items = lab.items(ETH)
     return lab.measure(lambda: lab.aggregator.update(items, sender=KEEPER))
+
+
+def _measure_orders(lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any) -> None:
+    """A stop, relayed market orders, ten orders of ten accounts that increase positions, and all of an account's."""
+    book, signed = lab.core.order_book, Signed(lab.core)
+    crowd = [signed.trader(f"crowd {number}", 50_000) for number in range(10)]
+    for account in crowd:
+        order = market_order(3 * WAD, account)
+        place(order)
+        settle(order)
+    flows["place_stop"] = place(
+        market_order(-3 * WAD, crowd[0], kind=STOP_LOSS, acceptable=WAD, trigger=2_700 * WAD, reduce_only=True)
+    )
+
+    def place_for(account: int) -> Measured:
+        order = market_order(WAD, account, acceptable=4_000 * WAD, expiry=lab.evm.timestamp + 60)
+        signature = signed.order(order)
+        measured = lab.measure(lambda: book.placeFor(order, signature, sender=KEEPER))
+        settle(order)
+        return measured
+
+    flows["place_for"] = place_for(signed.trader("relayed", 50_000))
+    flows["place_for_with_position"] = place_for(crowd[0])
+
+    orders = [market_order(WAD, account, acceptable=4_000 * WAD) for account in crowd]
+    for order in orders:
+        place(order)
+    lab.tick(2)
+    batch = lab.measure(lambda: book.executeBatch(orders, [], sender=KEEPER))
+    flows["execute_batch_10"] = Measured(batch.gas // 10, batch.calldata_bytes // 10)
+
+    book.cancelAll(crowd[0], sender=owner_of(crowd[0]))
+    flows["cancel_all"] = lab.measure(lambda: book.cancelAll(crowd[0], sender=owner_of(crowd[0])))
+
+
+def _measure_matches(lab: Lab, flows: dict[str, Measured]) -> None:
+    """Two signed orders of two accounts without positions; then two more, which increase what they have."""
+    core, signed = lab.core, Signed(lab.core)
+    maker, taker = signed.trader("maker", 100_000), signed.trader("matched", 100_000)
+
+    def match() -> Measured:
+        lab.tick()
+        price = lab.prices[ETH]
+        made, taken = signed.limit(maker, ETH, -10 * WAD, price), signed.limit(taker, ETH, 10 * WAD, price)
+        arguments = (made, signed.order(made), taken, signed.order(taken), 10 * WAD)
+        return lab.measure(lambda: core.order_book.matchOrders(*arguments, sender=KEEPER))
+
+    flows["match_new"] = match()
+    flows["match"] = match()
 
 
 def _measure_liquidations(lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any) -> None:
