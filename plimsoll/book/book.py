@@ -1,7 +1,7 @@
 """One market's limit order book: price-time priority, integers only, nothing of chains or disks.
 
-Prices and sizes are WAD. An order matches at the resting order's price, best price first, oldest first at a price. Insert,
-cancel, best and each fill cost O(log n).
+Prices and sizes are WAD. An order matches at the resting order's price, best price first, oldest first at a price.
+Insert, cancel, best and each fill cost O(log n).
 
 Who would match with himself is stopped: the newest order's rest is cancelled when it meets an order of its own owner
 ("cancel newest"). What it matched before stands, and the older order stays where it was.
@@ -9,7 +9,7 @@ Who would match with himself is stopped: the newest order's rest is cancelled wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -93,7 +93,7 @@ class Level(NamedTuple):
 
     price: int
     size: int
-    count: int
+    orders: int
 
 
 class Limits(NamedTuple):
@@ -263,12 +263,3 @@ class _Side:
     def _level(self, rank: int) -> Level:
         size, count = self._levels.get(rank, (0, 0))
         return Level(abs(rank), size, count)
-
-
-def levels_of(orders: Iterable[Resting]) -> list[Level]:
-    """Orders of one side, in their order, summed by price."""
-    found: dict[int, tuple[int, int]] = {}
-    for order in orders:
-        size, count = found.get(order.price, (0, 0))
-        found[order.price] = size + order.left, count + 1
-    return [Level(price, size, count) for price, (size, count) in found.items()]
