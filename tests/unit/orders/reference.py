@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tests.support.core import ETH_PARAMS, ORDER_CONFIG, SCALES, WAD, Core
 from tests.support.evm import Receipt, known
 
-NONE, QUEUED, WAITING, SPENT = range(4)
+NONE, QUEUED, WAITING, MATCHING, FILLED, SPENT = range(6)
 DELAY, WINDOW = ORDER_CONFIG["settlementDelay"], ORDER_CONFIG["settlementWindow"]
 EXECUTION_FEE: int = ORDER_CONFIG["executionFee"]
 RESERVE_BPS: int = ORDER_CONFIG["feeReserveBps"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.support.core import ETH, ETH_PRICE, KEEPER, LIMIT_ORDER, MARKET_ORDER, WAD, account_id, deploy_core
 from tests.support.evm import Evm
-from tests.unit.orders.reference import EXECUTION_FEE, SPENT, fee_reserve, fill, queue, reserved, split, status
+from tests.unit.orders.reference import EXECUTION_FEE, FILLED, fee_reserve, fill, queue, reserved, split, status
 
 BASES = st.integers(10**18, 2_000 * 10**18) | st.integers(-2_000 * 10**18, -(10**18))
 
@@ -47,7 +47,7 @@ def test_execute__any_order__is_filled_as_the_sums_say(
     insurance, treasury, pool = split(filled.fee)
     assert core.market.unsweptFees(ETH) == (fees[0] + insurance, fees[1] + treasury)
     assert core.market.position(core.pool_account(ETH), ETH) == (-crowd - base, quote + pool - filled.quote, 0)
-    assert (status(core, order), reserved(core, trader)) == (SPENT, 0)
+    assert (status(core, order), reserved(core, trader)) == (FILLED, 0)
     following, head = queue(core, ETH)
     assert following == head
     core.check_sums()

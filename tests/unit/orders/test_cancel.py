@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.core import ETH, LIMIT_ORDER, WAD, Core, actor, owner_of
+from tests.support.core import ETH, LIMIT_ORDER, MARKET_ORDER, WAD, Core, actor, owner_of
 from tests.support.evm import ANYONE, reverts
-from tests.unit.orders.reference import DELAY, SPENT, hash_of, reserved, status
+from tests.unit.orders.reference import DELAY, QUEUED, SPENT, WAITING, hash_of, reserved, status
 
 
 def test_cancel__limit_order__is_spent(core: Core, trader: int) -> None:
@@ -54,18 +54,27 @@ def test_cancel__by_another__is_refused(core: Core, trader: int) -> None:
     order = core.order(trader, ETH, 2 * WAD, kind=LIMIT_ORDER)
     core.place(order)
     for caller in (ANYONE, actor("traders")):
-        with reverts("OrderBook_NotOwner", trader, caller):
+        with reverts("OrderBook_NotPermitted", trader, caller):
             core.order_book.cancel(order, sender=caller)
 
 
-def test_cancel__order_that_was_never_placed__is_unknown(core: Core, trader: int) -> None:
-    order = core.order(trader, ETH, 2 * WAD, kind=LIMIT_ORDER)
+@pytest.mark.parametrize("kind", [MARKET_ORDER, LIMIT_ORDER])
+def test_cancel__order_that_was_never_placed__is_spent_and_can_not_be_placed(
+    core: Core, trader: int, kind: int
+) -> None:
+    """OB-02: whoever signed an order and gave it away takes it back; one that is like it but for a field is another."""
+    order = core.order(trader, ETH, 2 * WAD, kind=kind)
+    other = {**order, "base": 3 * WAD}
+    core.place(other)
+    receipt = core.order_book.cancel(order, sender=owner_of(trader))
+    assert receipt.event("OrderCancelled").args == {"hash": hash_of(core, order), "account": trader}
+    kept = core.order_book.commitment(hash_of(core, order))
+    assert tuple(kept) == (SPENT, 0, 0, 0, 0)
+    assert status(core, other) == (QUEUED if kind == MARKET_ORDER else WAITING)
+    with reverts("OrderBook_AlreadyUsed", hash_of(core, order)):
+        core.place(order)
     with reverts("OrderBook_UnknownOrder", hash_of(core, order)):
         core.order_book.cancel(order, sender=owner_of(trader))
-    core.place(order)
-    other = {**order, "base": 3 * WAD}
-    with reverts("OrderBook_UnknownOrder", hash_of(core, other)):
-        core.order_book.cancel(other, sender=owner_of(trader))
 
 
 def test_cancel__a_second_time_or_after_execution__is_unknown(core: Core, trader: int) -> None:

@@ -11,9 +11,9 @@ from tests.support.evm import Receipt, Revert, reverts
 from tests.unit.orders.reference import (
     DELAY,
     EXECUTION_FEE,
+    FILLED,
     MIN_EXECUTION_GAS,
     QUEUED,
-    SPENT,
     WAITING,
     WINDOW,
     fill,
@@ -112,7 +112,7 @@ def test_executeBatch__out_of_turn__is_skipped_and_stays(core: Core, trader: int
     receipt = run(core, second, first)
     assert endings(receipt) == [("OrderSkipped", hash_of(core, second)), ("OrderExecuted", hash_of(core, first))]
     assert reason_of(receipt, "OrderSkipped") == ("OrderBook_NotNext", 2, 1)
-    assert (status(core, first), status(core, second)) == (SPENT, QUEUED)
+    assert (status(core, first), status(core, second)) == (FILLED, QUEUED)
     run(core, second).event("OrderExecuted")
 
 

@@ -20,10 +20,13 @@ from tests.support.core import (
     Core,
     account_id,
 )
+from tests.support.evm import reverts
 from tests.unit.orders.reference import (
     DELAY,
     EXECUTION_FEE,
+    QUEUED,
     SPENT,
+    WINDOW,
     fee_reserve,
     fill,
     hash_of,
@@ -35,6 +38,7 @@ from tests.unit.orders.reference import (
 )
 
 KEEPER_ACCOUNT = account_id(KEEPER)
+MAX_AGE: int = ETH_PARAMS["maxPriceAge"]
 Reason = tuple[Any, ...]
 
 
@@ -212,17 +216,6 @@ def test_execute__exposure_beyond_its_limit__fails(core: Core, trader: int) -> N
     assert fails(core, core.order(trader, ETH, base)) == expected
 
 
-def test_execute__another_market_stale__fails(core: Core, trader: int) -> None:
-    core.open(trader, BTC, WAD)
-    published = core.evm.timestamp
-    core.evm.advance(20)
-    order = core.order(trader, ETH, 2 * WAD)
-    core.place(order)
-    core.evm.advance(DELAY)
-    core.record(ETH)
-    assert reason_of(core.execute(order)) == ("PerpMarket_StalePrice", BTC, published)
-
-
 def test_execute__ninth_market__fails(core: Core, trader: int) -> None:
     for _ in range(7):
         market = core.list_market(100 * WAD, 10**6 * WAD, ETH_PARAMS)
@@ -262,3 +255,66 @@ def test_execute__price_that_skew_or_doubt_make_worthless__fails(core: Core, tra
     core.evm.advance(DELAY)
     core.record(ETH, ETH_PRICE, ETH_PRICE)
     assert reason_of(core.execute(order)) == ("PerpMarket_PriceOutOfRange", ETH)
+
+
+# --- another market of the account without a price: waited for, then the order's own fault ---
+
+
+def with_a_market_gone_stale(core: Core, trader: int) -> tuple[dict[str, Any], int, int]:
+    """An order in ETH, due now and its record there, of an account whose BTC is a second too old; its T, and BTC's
+    publishedAt."""
+    core.open(trader, BTC, WAD)
+    core.tick(1)
+    published = core.evm.timestamp
+    core.evm.advance(MAX_AGE + 1 - DELAY)
+    order = core.order(trader, ETH, 2 * WAD)
+    core.place(order)
+    core.evm.advance(DELAY)
+    core.record(ETH)
+    return order, core.evm.timestamp, published
+
+
+def test_execute__another_market_stale__is_refused_whole_until_twice_the_window(core: Core, trader: int) -> None:
+    """OB-03: its own market's price is there, so it can't be voided; whoever brings the other price may still fill it."""
+    order, start, published = with_a_market_gone_stale(core, trader)
+    cash, aside = core.cash(trader), reserved(core, trader)
+    for wait in (0, WINDOW + 1, 2 * WINDOW):
+        core.evm.timestamp = start + wait
+        with reverts("PerpMarket_StalePrice", BTC, published):
+            core.execute(order)
+        skipped = core.order_book.executeBatch([order], [], sender=KEEPER)
+        assert [event.name for event in skipped.logs] == ["OrderSkipped"]
+        assert reason_of(skipped, "OrderSkipped") == ("PerpMarket_StalePrice", BTC, published)
+        assert (status(core, order), queue(core, ETH)) == (QUEUED, (2, 1))
+        assert (core.cash(trader), reserved(core, trader)) == (cash, aside)
+    core.record(BTC)
+    core.execute(order).event("OrderExecuted")
+    assert (reserved(core, trader), queue(core, ETH)) == (0, (2, 2))
+
+
+def test_execute__another_market_stale_for_longer__fails_and_forfeits_as_without_margin(
+    core: Core, trader: int
+) -> None:
+    """OB-03: whose account it is can bring that price, or not: not to bring it costs what a fill would have."""
+    order, start, published = with_a_market_gone_stale(core, trader)
+    core.evm.timestamp = start + 2 * WINDOW + 1
+    cash = core.cash(trader)
+    receipt = core.execute(order)
+    assert reason_of(receipt) == ("PerpMarket_StalePrice", BTC, published)
+    reserve = fee_reserve(2 * WAD, ETH_PRICE)
+    event = receipt.event("OrderFailed")
+    assert (event["paid"], event["forfeited"]) == (EXECUTION_FEE, reserve)
+    assert core.cash(trader) == cash - EXECUTION_FEE - reserve
+    assert core.cash(core.fund_main) == reserve
+    assert (reserved(core, trader), status(core, order), queue(core, ETH)) == (0, SPENT, (2, 2))
+
+
+def test_execute__another_market_stale_in_a_reduction__does_not_matter(core: Core, trader: int) -> None:
+    core.open(trader, BTC, WAD)
+    core.open(trader, ETH, 2 * WAD)
+    core.evm.advance(MAX_AGE + 1)
+    order = core.order(trader, ETH, -2 * WAD, reduce_only=True)
+    core.place(order)
+    core.evm.advance(DELAY)
+    core.record(ETH)
+    core.execute(order).event("OrderExecuted")

@@ -25,6 +25,7 @@ from tests.support.evm import ANYONE, Evm, reverts
 from tests.unit.orders.reference import (
     DELAY,
     EXECUTION_FEE,
+    FILLED,
     SPENT,
     WAITING,
     WINDOW,
@@ -63,7 +64,7 @@ def test_execute__limit_order__events_and_resulting_state(core: Core, trader: in
     assert core.market.position(trader, ETH) == (sign * 2 * WAD, filled.quote, 0)
     assert core.cash(trader) == cash - filled.fee - EXECUTION_FEE
     assert core.cash(KEEPER_ACCOUNT) == EXECUTION_FEE
-    assert (status(core, order), reserved(core, trader), queue(core, ETH)) == (SPENT, 0, (1, 1))
+    assert (status(core, order), reserved(core, trader), queue(core, ETH)) == (FILLED, 0, (1, 1))
     assert settle_from(core, order) == start
     with reverts("OrderBook_UnknownOrder", hash_of(core, order)):
         core.execute(order)
@@ -249,13 +250,41 @@ def test_execute__limit_order_at_a_doubtful_price__waits(core: Core, trader: int
     core.execute(order).event("OrderExecuted")
 
 
-def test_execute__reduce_only_limit_order_without_a_position__waits_for_one(core: Core, trader: int) -> None:
-    """A stop may be placed before its position is opened; it takes no more than there is."""
+@pytest.mark.parametrize("held", [0, -2 * WAD])
+def test_execute__reduce_only_limit_order_with_nothing_to_reduce__is_void_and_unpaid(
+    core: Core, trader: int, held: int
+) -> None:
+    """No position, or one of the order's own sign: what is left of a closed position's stop ends when anyone tries it."""
+    if held:
+        core.open(trader, ETH, held)
     order, _ = placed(core, trader, -5 * WAD, reduce_only=True)
     core.tick(DELAY)
-    with reverts("PerpMarket_NothingToReduce", trader, ETH):
+    cash, keeper = core.cash(trader), core.cash(KEEPER_ACCOUNT)
+    receipt = core.execute(order)
+    assert receipt.event("OrderVoided").args == {
+        "hash": hash_of(core, order),
+        "account": trader,
+        "executor": KEEPER,
+        "paid": 0,
+    }
+    assert status(core, order) == SPENT
+    assert (core.cash(trader), core.cash(KEEPER_ACCOUNT)) == (cash, keeper)
+    assert core.market.position(trader, ETH)[0] == held
+
+
+def test_execute__reduce_only_limit_order_of_a_pending_parent__waits_for_its_position(core: Core, trader: int) -> None:
+    """A stop may be placed before its position is opened, as the child of what opens it; it takes no more than there
+    is."""
+    entry = core.order(trader, ETH, 2 * WAD)
+    order, _ = placed(core, trader, -5 * WAD, reduce_only=True, parent=hash_of(core, entry))
+    core.tick(DELAY)
+    with reverts("OrderBook_ParentPending", hash_of(core, entry)):
         core.execute(order)
-    core.open(trader, ETH, 2 * WAD)
+    assert status(core, order) == WAITING
+    core.place(entry)
+    with reverts("OrderBook_ParentPending", hash_of(core, entry)):
+        core.execute(order)
+    core.settle(entry).event("OrderExecuted")
     core.tick(1)
     assert core.execute(order).event("Traded")["base"] == -2 * WAD
     assert core.market.position(trader, ETH) == (0, 0, 0)

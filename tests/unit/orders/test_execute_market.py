@@ -26,9 +26,9 @@ from tests.support.evm import ANYONE, Evm, Revert, reverts
 from tests.unit.orders.reference import (
     DELAY,
     EXECUTION_FEE,
+    FILLED,
     MIN_EXECUTION_GAS,
     QUEUED,
-    SPENT,
     fee_reserve,
     fill,
     hash_of,
@@ -76,7 +76,7 @@ def test_execute__market_order__events_and_resulting_state(core: Core, trader: i
         "newQuote": filled.quote,
     }
     after = core.order_book.commitment(hash_of(core, order))
-    assert (kept.status, after.status) == (QUEUED, SPENT)
+    assert (kept.status, after.status) == (QUEUED, FILLED)
     assert tuple(kept)[1:] == tuple(after)[1:]
     assert queue(core, ETH) == (2, 2)
     assert core.market.position(trader, ETH) == (base, filled.quote, 0)

@@ -11,6 +11,7 @@ from tests.support.evm import ANYONE, reverts
 from tests.unit.orders.reference import (
     DELAY,
     EXECUTION_FEE,
+    FILLED,
     QUEUED,
     SPENT,
     WAITING,
@@ -217,7 +218,7 @@ def test_execute__reduce_only_order_out_of_the_queue__executes_at_the_newest(cor
     assert (event["fillPrice"], event["quote"], event["fee"]) == tuple(filled)
     assert core.cash(trader) == cash - owed + entered + filled.quote - filled.fee - EXECUTION_FEE
     assert core.cash(KEEPER_ACCOUNT) == keeper + EXECUTION_FEE
-    assert (status(core, order), reserved(core, trader)) == (SPENT, 0)
+    assert (status(core, order), reserved(core, trader)) == (FILLED, 0)
     core.check_sums()
 
 
@@ -270,7 +271,13 @@ def test_cancel__reduce_only_order_out_of_the_queue__releases_its_reservation(co
 
 def test_execute__delay_and_fees_changed_since__order_keeps_its_own(core: Core, trader: int) -> None:
     order, start = placed(core, trader)
-    changed = {"executionFee": 2 * WAD, "feeReserveBps": 50, "settlementDelay": 30, "settlementWindow": WINDOW}
+    changed = {
+        "executionFee": 2 * WAD,
+        "feeReserveBps": 50,
+        "settlementDelay": 30,
+        "settlementWindow": WINDOW,
+        "relayFee": WAD,
+    }
     core.order_book.setOrderConfig(ETH, changed, sender=LISTING)
     assert settle_from(core, order) == start
     record_at(core, start)

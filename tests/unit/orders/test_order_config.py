@@ -22,15 +22,22 @@ from tests.unit.orders.reference import queue
 
 BOUNDS = {
     "executionFee": (0, 10 * WAD),
-    "feeReserveBps": (0, 100),
+    "feeReserveBps": (1, 100),
     "settlementDelay": (1, 60),
     "settlementWindow": (1, 60),
+    "relayFee": (0, 10 * WAD),
 }
 RULES = {"feeReserveBps": "feeReserve"}
 
 
 def test_setOrderConfig__by_its_role__takes_effect(core: Core) -> None:
-    config = {"executionFee": WAD, "feeReserveBps": 7, "settlementDelay": 3, "settlementWindow": 11}
+    config = {
+        "executionFee": WAD,
+        "feeReserveBps": 7,
+        "settlementDelay": 3,
+        "settlementWindow": 11,
+        "relayFee": 2 * WAD,
+    }
     other = core.order_book.queue(BTC)
     receipt = core.order_book.setOrderConfig(ETH, config, sender=LISTING)
     args = receipt.event("OrderConfigChanged").args
@@ -53,7 +60,7 @@ def test_setOrderConfig__a_second_time__leaves_the_queue_as_it_is(core: Core, tr
 def test_setOrderConfig__of_a_market_just_listed__opens_its_queue(core: Core) -> None:
     core.configurator.listMarket(3, 10**6 * WAD, ETH_PARAMS, sender=LISTING)
     config, following, head = core.order_book.queue(3)
-    assert (tuple(config), following, head) == ((0, 0, 0, 0), 0, 0)
+    assert (tuple(config), following, head) == ((0, 0, 0, 0, 0), 0, 0)
     core.order_book.setOrderConfig(3, ORDER_CONFIG, sender=LISTING)
     config, following, head = core.order_book.queue(3)
     assert (tuple(config), following, head) == (tuple(ORDER_CONFIG.values()), 1, 1)
