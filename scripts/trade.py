@@ -16,7 +16,8 @@ from scripts._command import Command, account_option, connected_chain, signer_of
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain, Signer
-    from plimsoll.sdk.client import Placed, Plimsoll
+    from plimsoll.sdk.client import Plimsoll
+    from plimsoll.sdk.order_book import Placed
 
 COMMON = (
     account_option,

@@ -18,10 +18,10 @@ from plimsoll.keepers.liquidator import Capital, Liquidator
 from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
 from plimsoll.keepers.publisher import Cadence, Publisher, feeds_of
 from plimsoll.keepers.runner import Job, Pace, Runner, run_until_signalled
-from plimsoll.sdk.client import market_named
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.deployments import Deployment
 from plimsoll.sdk.snapshots import read_markets
+from plimsoll.sdk.views import market_named
 
 NODE_SECONDS = 10.0
 """How long a keeper waits for an answer of its node before it counts as away."""

@@ -41,6 +41,9 @@ TOKEN = Interface(
 )
 """What is needed of an ERC-20 token."""
 
+WALLET = Interface("Wallet", [_function("isValidSignature", ["bytes32", "bytes"], "bytes4")])
+"""What is needed of a wallet that is a contract (ERC-1271): its selector is also what it answers with."""
+
 
 class Contracts:
     """One deployment's addresses as contracts. `from_block` is where its history starts."""

@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any
 
 from plimsoll.chain.contracts import Occurrence
-from plimsoll.sdk.orders import Order, order_from
+from plimsoll.core.orders import Order, Scope
+from plimsoll.sdk.orders import order_from
 from plimsoll.sdk.words import Balance, unpack_balance
 
 
@@ -99,7 +100,10 @@ class Traded(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled(Happened):
-    """One side of a fill by the liquidator; the position that results. The pool's side goes without saying."""
+    """One side of a fill by the liquidator, or of a match; the position that results.
+
+    The pool's side goes without saying.
+    """
 
     account: int
     market_id: int
@@ -134,6 +138,14 @@ class OrderCancelled(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AllCancelled(Happened):
+    """All of the account's orders under another counter are dead, but market orders that were placed."""
+
+    account: int
+    counter: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderExecuted(Happened):
     hash: bytes
     account: int
@@ -142,6 +154,8 @@ class OrderExecuted(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderVoided(Happened):
+    """It can never be filled: no price came, nothing is left to reduce, or its parent ended unfilled."""
+
     hash: bytes
     account: int
     executor: str
@@ -172,6 +186,49 @@ class OrderSkipped(Happened):
 
     hash: bytes
     reason: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersMatched(Happened):
+    """Two signed orders filled against each other; `base` and `quote` are what the taker got.
+
+    `execution_fee` went from the taker to whoever matched them.
+    """
+
+    maker_hash: bytes
+    taker_hash: bytes
+    market_id: int
+    maker_account: int
+    taker_account: int
+    base: int
+    quote: int
+    maker_fee: int
+    taker_fee: int
+    execution_fee: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchSkipped(Happened):
+    """In a batch: this maker was not matched now. `reason` is the encoded error."""
+
+    maker_hash: bytes
+    reason: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelegateSet(Happened):
+    account: int
+    delegate: str
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relayed(Happened):
+    """Whoever brought a signature was paid `fee` from the account."""
+
+    account: int
+    relayer: str
+    fee: int
 
 
 # --- liquidation -------------------------------------------------------------------------------------------------
@@ -263,14 +320,15 @@ class UpdateSkipped(Happened):
 KINDS: Mapping[str, type[Happened]] = {
     kind.__name__: kind
     for kind in (
-        Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, OrderPlaced, OrderCancelled, OrderExecuted,
-        OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, Liquidated, TakenOver, PositionAbsorbed,
-        Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
+        Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, OrderPlaced, OrderCancelled, AllCancelled,
+        OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, OrdersMatched, MatchSkipped, DelegateSet,
+        Relayed, Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
     )
 }  # fmt: skip
 """Every record's class by the event's name."""
 
 FILLS = (Traded, Filled)
+MATCHES = (OrdersMatched, MatchSkipped)
 LIQUIDATIONS = (Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered)
 FUNDING = (Accrued,)
 ORDER_ENDS = (OrderCancelled, OrderExecuted, OrderVoided, OrderFailed)
@@ -285,7 +343,20 @@ def decode(occurrence: Occurrence) -> Happened | None:
     fields: dict[str, Any] = {field_name(name): value for name, value in occurrence.values.items()}
     if kind is OrderPlaced:
         fields["order"] = order_from(fields["order"])
+    elif kind is DelegateSet:
+        fields["scope"] = scope_from(fields["scope"])
     return kind(block_number=log.block_number, log_index=log.index, tx_hash=log.tx_hash, **fields)
+
+
+def scope_from(values: Mapping[str, Any]) -> Scope:
+    """A scope out of a decoded Solidity struct."""
+    return Scope(
+        markets=values["markets"],
+        until=values["until"],
+        daily_budget=values["dailyBudget"],
+        may_match=values["mayMatch"],
+        may_take_over=values["mayTakeOver"],
+    )
 
 
 def decode_all(occurrences: Iterable[Occurrence]) -> list[Happened]:

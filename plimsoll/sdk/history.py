@@ -9,20 +9,22 @@ from typing import Any
 from plimsoll.chain.contracts import Deployed, Occurrence, interface
 from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Chain, Log
+from plimsoll.core.orders import Order, OrderKind
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.events import (
     ORDER_ENDS,
+    AllCancelled,
     Happened,
     OrderLeftQueue,
     OrderPlaced,
     decode_all,
 )
-from plimsoll.sdk.orders import Order
 
 CHUNK_BLOCKS = 10_000
 OVERLAP_BLOCKS = 8
 """How many blocks are read again each time: a rollup's newest blocks may still be exchanged for others."""
 
+_ACCOUNTS = ("account", "to_account", "maker_account", "taker_account")
 ROOMS = ("MarginVault", "PerpMarket", "OrderBook", "Liquidator", "OracleAggregator")
 
 
@@ -101,16 +103,20 @@ class OpenOrder:
 class OrderTracker:
     """Open orders by hash, from the order book's events. Feeding an event twice changes nothing."""
 
-    EVENTS = ("OrderPlaced", "OrderCancelled", "OrderExecuted", "OrderVoided", "OrderFailed", "OrderLeftQueue")
+    EVENTS = (
+        "OrderPlaced", "OrderCancelled", "AllCancelled", "OrderExecuted", "OrderVoided", "OrderFailed",
+        "OrderLeftQueue",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.open: dict[bytes, OpenOrder] = {}
         self._ended: set[bytes] = set()
+        self._counters: dict[int, int] = {}
 
     def feed(self, records: Iterable[Happened]) -> None:
         for record in records:
             if isinstance(record, OrderPlaced):
-                if record.hash not in self._ended and record.hash not in self.open:
+                if record.hash not in self._ended and record.hash not in self.open and not self._is_void(record.order):
                     self.open[record.hash] = OpenOrder(
                         record.hash, record.order, record.settle_from, record.sequence, record.execution_fee
                     )
@@ -121,6 +127,14 @@ class OrderTracker:
                     )
             elif isinstance(record, ORDER_ENDS):
                 self.end(record.hash)
+            elif isinstance(record, AllCancelled):
+                self._counters[record.account] = max(record.counter, self._counters.get(record.account, 0))
+                for one in [one for one in self.open.values() if self._is_void(one.order)]:
+                    self.end(one.hash)
+
+    def _is_void(self, order: Order) -> bool:
+        """Whether it went with all others of its account; market orders that were placed stay."""
+        return order.kind != OrderKind.MARKET and order.counter < self._counters.get(order.account, 0)
 
     def end(self, hash_: bytes) -> None:
         """It is settled, whatever the events say. Hashes are spent for ever, so nothing opens it again."""
@@ -149,8 +163,11 @@ class Histories:
     def orders(self, account: int | None) -> list[Happened]:
         """The order book's events, of one account or of all."""
         book = self.contracts.order_book
-        topics: list[Any] = [[book.interface.events[name].topic for name in OrderTracker.EVENTS]]
-        return self._read([book], topics if account is None else [*topics, None, account], None)
+        if account is None:
+            return self._read([book], [topics_in(book, OrderTracker.EVENTS)], None)
+        by_hash = [name for name in OrderTracker.EVENTS if name != AllCancelled.__name__]
+        found = self._read([book], [topics_in(book, by_hash), None, account], None)
+        return in_order(found + self.past(book, AllCancelled.__name__, [account]))
 
     def of(
         self, kinds: Iterable[type[Happened]], *, account: int | None = None, from_block: int | None = None
@@ -158,21 +175,31 @@ class Histories:
         """Events of these kinds of all contracts, of one account or of all."""
         names = {kind.__name__ for kind in kinds}
         contracts = [self.contracts.of(room) for room in ROOMS]
-        topics = [
-            contract.interface.events[name].topic
-            for contract in contracts
-            for name in sorted(names & contract.interface.events.keys())
-        ]
+        topics = [topic for contract in contracts for topic in topics_in(contract, sorted(names))]
         found = self._read(contracts, [topics], from_block)
-        if account is None:
-            return found
-        return [one for one in found if account in (getattr(one, "account", None), getattr(one, "to_account", None))]
+        return found if account is None else [one for one in found if concerns(one, account)]
 
     def _read(self, contracts: Sequence[Deployed], topics: Sequence[Any], from_block: int | None) -> list[Happened]:
         chain = self.contracts.chain
         first = self.contracts.from_block if from_block is None else from_block
         logs = logs_between(chain, [one.address for one in contracts], topics, first, chain.block_number)
         return decode_all(occurrences(contracts, logs))
+
+
+def concerns(record: Happened, account: int) -> bool:
+    """Whether it is about that account."""
+    return any(getattr(record, name, None) == account for name in _ACCOUNTS)
+
+
+def in_order(records: Iterable[Happened]) -> list[Happened]:
+    """Records of one chain in the order in which they happened."""
+    return sorted(records, key=lambda record: (record.block_number, record.log_index))
+
+
+def topics_in(contract: Deployed, names: Iterable[str]) -> list[bytes]:
+    """The topics of those of the events that the contract has."""
+    events = contract.interface.events
+    return [events[name].topic for name in names if name in events]
 
 
 def occurrences(contracts: Sequence[Deployed], logs: Iterable[Log]) -> list[Occurrence]:

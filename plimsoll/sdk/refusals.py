@@ -8,10 +8,11 @@ from typing import Any
 
 from plimsoll.chain.transactions import Reverted
 from plimsoll.core.errors import UserError
-from plimsoll.core.units import format_usd, format_wad, from_units
+from plimsoll.core.units import WAD, format_usd, format_wad, from_units
 
 Values = Mapping[str, Any]
 
+NOBODY = "0x" + "0" * 40
 STATES = ("open", "doubtful", "in grace after an outage", "down")
 
 
@@ -23,13 +24,48 @@ def _size(base: int) -> str:
     return format_wad(base, 6).rstrip("0").rstrip(".")
 
 
+def _permitted(values: Values) -> str:
+    if values["caller"] == NOBODY:
+        return f"the signature is nobody's, and account {values['account']:#x} needs its owner's or a delegate's"
+    return f"{values['caller']} is neither the owner of account {values['account']:#x} nor a delegate who may do this"
+
+
+def _terms(values: Values) -> str:
+    field = values["field"]
+    name = field.rstrip(b"\0").decode(errors="replace") if isinstance(field, bytes) else field
+    return _TERMS.get(name, f"its {name} makes no sense with the rest")
+
+
+_TERMS: Mapping[str, str] = {
+    "timeInForce": "its time in force is for orders that are matched, or not for that side of a match",
+    "triggerPrice": "a stop-loss or take-profit needs a trigger price, and no other order may have one",
+    "parent": "a market order, or one that is matched, can't wait for a parent",
+    "expiry": "a market order that others place on a signature needs an expiry",
+    "relayFee": "the relay fee is above $10.00",
+    "delegate": "the zero address can't be a delegate",
+    "kind": "only limit orders are matched",
+    "marketId": "the orders are of different markets",
+    "side": "the orders are of the same side",
+}
+
+
 _WORDS: dict[str, Callable[[Values], str]] = {
     "MarginVault_NotOwner": lambda v: f"only its owner may move the cash of account {v['account']:#x}",
     "MarginVault_ZeroAmount": lambda v: "the amount is zero",
     "MarginVault_InvalidAccount": lambda v: "that account takes no deposits; it is the protocol's own or has no owner",
     "MarginVault_InvalidRecipient": lambda v: f"{v['to']} can't be paid; name another address",
     "MarginVault_DifferentOwners": lambda v: "both accounts of a transfer must have the same owner",
-    "OrderBook_NotOwner": lambda v: f"only its owner may trade with account {v['account']:#x}",
+    "OrderBook_NotPermitted": _permitted,
+    "OrderBook_BudgetExceeded": lambda v: (
+        f"the delegate may trade {format_usd(v['left'] * WAD)} more today, and this counts as "
+        f"{format_usd(v['wanted'] * WAD)}"
+    ),
+    "OrderBook_BadSignature": lambda v: f"the signature is not of the owner of account {v['account']:#x}",
+    "OrderBook_WrongCounter": lambda v: (
+        f"it was made under another counter than the account's, which is {v['counter']}: all were cancelled since"
+    ),
+    "OrderBook_ZeroSize": lambda v: "the size is zero",
+    "OrderBook_InvalidTerms": _terms,
     "OrderBook_NotListed": lambda v: f"market {v['marketId']} is not listed",
     "OrderBook_Expired": lambda v: f"the order's expiry ({v['expiry']}) has passed",
     "OrderBook_AlreadyUsed": lambda v: "this order was placed before; give it another salt",
@@ -37,9 +73,26 @@ _WORDS: dict[str, Callable[[Values], str]] = {
     "OrderBook_NotCancellable": lambda v: "a market order can't be cancelled; it settles within seconds",
     "OrderBook_NoPrice": lambda v: f"market {v['marketId']} has no price yet",
     "OrderBook_NoRecord": lambda v: f"no price was recorded since {v['notBefore']} that the order could settle at",
+    "OrderBook_NotTriggered": lambda v: (
+        f"the index price is {format_usd(v['price'])}, and the order is due at {format_usd(v['triggerPrice'])}"
+    ),
+    "OrderBook_ParentPending": lambda v: "the order that it waits for is not filled yet",
+    "OrderBook_MarketOrdersPending": lambda v: f"market orders of market {v['marketId']} come first",
+    "OrderBook_SecondPrice": lambda v: "orders that waited were filled at another price in the same transaction",
+    "OrderBook_SelfMatch": lambda v: "both orders have the same owner",
+    "OrderBook_NotCrossing": lambda v: (
+        f"the maker's price {format_usd(v['makerPrice'])} is not within the taker's limit {format_usd(v['takerPrice'])}"
+    ),
+    "OrderBook_Overfilled": lambda v: f"only {_size(v['left'])} of the order is left",
+    "OrderBook_FillOrKill": lambda v: f"only {_size(v['matched'])} could be filled of an order for all or nothing",
+    "OrderBook_OutsideBand": lambda v: (
+        f"the maker's price {format_usd(v['price'])} is more than 0.25% away from the index, "
+        f"{format_usd(v['indexPrice'])}"
+    ),
+    "OrderBook_NothingMatched": lambda v: "none of the makers could be matched",
     "OrderBook_NotNext": lambda v: f"the order is number {v['sequence']} of the queue, and {v['head']} comes first",
     "OrderBook_InsufficientCash": lambda v: (
-        f"the account has {format_usd(v['free'])} free, and placing the order reserves {format_usd(v['required'])}"
+        f"the account has {format_usd(v['free'])} free, and this needs {format_usd(v['required'])}"
     ),
     "PerpMarket_NotListed": lambda v: f"market {v['marketId']} is not listed",
     "PerpMarket_WrongMarket": lambda v: f"the isolated account can't hold market {v['marketId']}",
@@ -69,6 +122,10 @@ _WORDS: dict[str, Callable[[Values], str]] = {
     ),
     "PerpMarket_InsufficientMargin": lambda v: (
         f"the account has {format_usd(v['available'])} of margin and needs {format_usd(v['required'])}"
+    ),
+    "PerpMarket_LessHealthy": lambda v: (
+        f"the account would be less healthy than before: equity {format_usd(v['equity'])}, "
+        f"maintenance {format_usd(v['maintenance'])}"
     ),
     "ERC20InsufficientBalance": lambda v: "the wallet holds fewer tokens than that",
     "ERC20InsufficientAllowance": lambda v: "the vault may not take that many tokens; approve it first",

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from plimsoll.core import ids
 from plimsoll.core.units import WAD, format_percent, format_usd, format_wad, from_units
 from plimsoll.risk.state import MAX_HEALTH, MIN_HEALTH
-from plimsoll.sdk.client import Outcome, Placed, Plimsoll, Quote
 from plimsoll.sdk.history import OpenOrder
+from plimsoll.sdk.order_book import Placed
 from plimsoll.sdk.orders import ANY_PRICE_BUY, ANY_PRICE_SELL, Order, OrderKind
+from plimsoll.sdk.quotes import Quote
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot
+from plimsoll.sdk.views import Outcome, Views
 
 KINDS: Mapping[int, str] = {
     OrderKind.MARKET: "market",
@@ -34,7 +36,7 @@ def health(value: int) -> str:
     return format_wad(value, 2)
 
 
-def account_lines(client: Plimsoll, account: AccountSnapshot) -> Iterator[str]:
+def account_lines(client: Views, account: AccountSnapshot) -> Iterator[str]:
     decimals = client.contracts.token_decimals
     leaving = (
         "unknown (stale price)" if account.withdrawable is None else f"${from_units(account.withdrawable, decimals):,f}"
@@ -54,7 +56,7 @@ def account_lines(client: Plimsoll, account: AccountSnapshot) -> Iterator[str]:
         yield "position     none"
 
 
-def market_lines(client: Plimsoll, market: MarketSnapshot) -> Iterator[str]:
+def market_lines(client: Views, market: MarketSnapshot) -> Iterator[str]:
     name = client.market_name(market.market_id)
     if market.newest is None:
         yield f"{name}  no price yet"
@@ -69,7 +71,7 @@ def market_lines(client: Plimsoll, market: MarketSnapshot) -> Iterator[str]:
     )
 
 
-def quote_line(client: Plimsoll, quote: Quote) -> str:
+def quote_line(client: Views, quote: Quote) -> str:
     return (
         f"{client.market_name(quote.market_id)} {size(quote.base)} at {format_usd(quote.fill_price)} "
         f"(index {format_usd(quote.index_price)}, {quote.impact_bps} bps), fee {format_usd(quote.fee)}, "
@@ -77,7 +79,7 @@ def quote_line(client: Plimsoll, quote: Quote) -> str:
     )
 
 
-def order_line(client: Plimsoll, order: Order) -> str:
+def order_line(client: Views, order: Order) -> str:
     kind = KINDS[order.kind]
     limit = order.acceptable_price
     price = "any price" if limit in (ANY_PRICE_BUY, ANY_PRICE_SELL) else f"{format_usd(limit)} or better"
@@ -85,12 +87,12 @@ def order_line(client: Plimsoll, order: Order) -> str:
     return f"{kind} {client.market_name(order.market_id)} {size(order.base)} at {price}{reduce_only}"
 
 
-def open_order_line(client: Plimsoll, order: OpenOrder) -> str:
+def open_order_line(client: Views, order: OpenOrder) -> str:
     place = f"number {order.sequence} of the queue" if order.is_queued else "waits for its price"
     return f"order        0x{order.hash.hex()} {order_line(client, order.order)}, {place}"
 
 
-def placed_lines(client: Plimsoll, placed: Placed) -> Iterator[str]:
+def placed_lines(client: Views, placed: Placed) -> Iterator[str]:
     yield f"placed       {order_line(client, placed.order)}"
     yield f"hash         0x{placed.hash.hex()}"
     if placed.sequence:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from plimsoll.chain.transactions import Chain, Signer
-from plimsoll.sdk.client import Placed, Plimsoll
+from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.contracts import Contracts
+from plimsoll.sdk.order_book import Placed
 from tests.support.core import BTC, ETH, Core
 from tests.support.node import EvmNode
 

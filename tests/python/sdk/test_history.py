@@ -96,7 +96,7 @@ HASH = b"\1" * 32
 
 
 def placed(sequence: int = 1) -> OrderPlaced:
-    order = market_order(1, 1, 5, salt=1)
+    order = market_order(1 << 96, 1, 5, salt=1)
     return OrderPlaced(
         hash=HASH,
         account=1,
