@@ -213,7 +213,6 @@ def read_markets(
                 execution_fee=order_config.executionFee,
                 fee_reserve_bps=order_config.feeReserveBps,
                 relay_fee=order_config.relayFee,
-                relay_fee=order_config.relayFee,
             ),
             queue_next=following,
             queue_head=head,
