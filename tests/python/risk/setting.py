@@ -90,6 +90,8 @@ def image(protocol: Protocol) -> tuple[Any, ...]:
         {m.id: {key: type(p).image(p) for key, p in m.positions.items()} for m in state.markets.values()},
         {m.id: dict(m.records) for m in state.markets.values()},
         dict(state.orders),
+        dict(state.counters),
+        dict(state.delegations),
         type(state.totals).image(state.totals),
         [(dict(v.balances), dict(v.requests), v.supply, v.next_id) for v in (protocol.pool, protocol.fund)],
     )

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plimsoll.core import ids
+from plimsoll.core.orders import Scope
 from plimsoll.core.units import WAD
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.refusals import Refusal
@@ -150,8 +151,22 @@ def test_liquidate__cap_of_a_window__then_the_next():
             set_price(protocol, 952 * WAD, now)
         with refused(protocol, "Liquidator_CapReached", ETH, until, 0):
             protocol.liquidate(ACCOUNT, ETH, now=now, sender=KEEPER)
-    assert protocol.liquidate(ACCOUNT, ETH, now=until, sender=KEEPER).size == cap
-    protocol.check_sums(until)
+    with refused(protocol, "Liquidator_CapReached", ETH, until, 0):  # the record, not the clock, makes the window
+        protocol.liquidate(ACCOUNT, ETH, now=until, sender=KEEPER)
+    set_price(protocol, 952 * WAD, until)
+    assert protocol.liquidate(ACCOUNT, ETH, now=until + 2, sender=KEEPER).size == cap
+    assert protocol.state.markets[ETH].moved_since == until
+    protocol.check_sums(until + 2)
+
+
+def test_liquidate__cap_of_a_small_market__leaves_room_for_a_minimum_and_a_remainder():
+    protocol = deployed(replace(PARAMS, maker_bps=0, taker_bps=0), account_dollars=5_200)
+    buy(protocol, 100 * WAD)
+    set_price(protocol, 960 * WAD, LATER)
+    done = protocol.liquidate(ACCOUNT, ETH, now=LATER, sender=KEEPER)
+    assert done.size == 2 * -(-1_000 * WAD * WAD // (960 * WAD))
+    with refused(protocol, "Liquidator_CapReached", ETH, LATER + 16, 0):
+        protocol.liquidate(ACCOUNT, ETH, now=LATER, sender=KEEPER)
 
 
 def test_liquidate__small_cost__fund_tops_the_keeper_up():
@@ -204,13 +219,13 @@ def test_takeOver__arguments__refused():
     def take(base: int, to: int = OTHER_ACCOUNT, sender: int = OTHER, account: int = ACCOUNT) -> None:
         protocol.take_over(account, ETH, base, to, now=LATER, sender=sender)
 
-    with refused(protocol, "Liquidator_NotOwner", OTHER_ACCOUNT, TRADER):
+    with refused(protocol, "OrderBook_NotPermitted", OTHER_ACCOUNT, TRADER):
         take(WAD, sender=TRADER)
     with refused(protocol, "Liquidator_SameAccount", ACCOUNT):
         take(WAD, ACCOUNT, TRADER)
     with refused(protocol, "Liquidator_NoPosition", OTHER_ACCOUNT, ETH):
         take(WAD, second, TRADER, OTHER_ACCOUNT)
-    for base in (0, -WAD, 100 * WAD + 1):
+    for base in (0, -WAD):
         with refused(protocol, "Liquidator_WrongSize", base, 100 * WAD):
             take(base)
     with refused(protocol, "Liquidator_BelowMinimumPosition", 970 * WAD, 1_000 * WAD):
@@ -222,6 +237,47 @@ def test_takeOver__arguments__refused():
         take(WAD, wrong)
     with pytest.raises(Refusal, match="PerpMarket_InsufficientMargin"):
         take(100 * WAD, second, TRADER)
+
+
+def test_takeOver__more_than_there_is__takes_all():
+    protocol = sick()
+    protocol.deposit(OTHER_ACCOUNT, 100_000 * UNIT)
+    done = protocol.take_over(ACCOUNT, ETH, 100 * WAD + 1, OTHER_ACCOUNT, now=LATER, sender=OTHER)
+    assert done.size == 100 * WAD
+    assert protocol.markets_bitmap(ACCOUNT) == 0
+    protocol.check_sums(LATER)
+
+
+def test_takeOver__delegate__needs_the_permission_and_the_budget():
+    protocol = sick()
+    protocol.deposit(OTHER_ACCOUNT, 100_000 * UNIT)
+
+    def take(base: int = 40 * WAD) -> None:
+        protocol.take_over(ACCOUNT, ETH, base, OTHER_ACCOUNT, now=LATER, sender=KEEPER)
+
+    scope = Scope(1, LATER, 38_800, may_match=True)
+    protocol.set_delegate(OTHER_ACCOUNT, KEEPER, scope, sender=OTHER)
+    with refused(protocol, "OrderBook_NotPermitted", OTHER_ACCOUNT, KEEPER):
+        take()
+    scope = scope._replace(may_match=False, may_take_over=True)
+    for changed in (scope._replace(until=LATER - 1), scope._replace(markets=2)):
+        protocol.set_delegate(OTHER_ACCOUNT, KEEPER, changed, sender=OTHER)
+        with refused(protocol, "OrderBook_NotPermitted", OTHER_ACCOUNT, KEEPER):
+            take()
+    protocol.set_delegate(OTHER_ACCOUNT, KEEPER, scope, sender=OTHER)
+    with refused(protocol, "OrderBook_BudgetExceeded", OTHER_ACCOUNT, KEEPER, 38_800, 38_801):
+        take(40 * WAD + 1)
+    take()
+    assert protocol.delegation(OTHER_ACCOUNT, KEEPER, LATER) == (scope, 38_800)
+    protocol.check_sums(LATER)
+
+
+def test_takeOver__isolated_only__cross_taker_refused_whatever_it_holds():
+    protocol = sick(1_030 * WAD, -100 * WAD)
+    buy(protocol, -10 * WAD, account=OTHER_ACCOUNT, now=LATER)
+    protocol.set_params(ETH, replace(PARAMS, isolated_only=True), now=LATER)
+    with refused(protocol, "PerpMarket_IsolatedOnly", ETH):
+        protocol.take_over(ACCOUNT, ETH, -10 * WAD, OTHER_ACCOUNT, now=LATER, sender=OTHER)
 
 
 def test_takeOver__netting_while_sick_oneself__must_not_leave_less_health():

@@ -1,4 +1,4 @@
-"""Orders: placing, the queue, the price nobody chooses, failures, voids."""
+"""Placing and cancelling: by the owner, and by anyone on his signature."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from plimsoll.core import ids
+from plimsoll.core.orders import Order, OrderKind, TimeInForce
 from plimsoll.core.units import WAD
-from plimsoll.risk.orders import KIND_LIMIT, KIND_MARKET, Order
+from plimsoll.risk.commitments import QUEUED, SPENT, WAITING
 from plimsoll.risk.protocol import Protocol
+from plimsoll.risk.state import OrderRecord
 from tests.python.risk.setting import (
     ACCOUNT,
     ETH,
@@ -26,20 +28,31 @@ from tests.python.risk.setting import (
     set_price,
 )  # fmt: skip
 
-FUND = ids.pack(0xA002)
 FEE = WAD // 10
+RELAY_FEE = WAD // 10
 T = NOW + 2
-MARKET = Order(ACCOUNT, ETH, KIND_MARKET, 10 * WAD, 2**200, False, 0, 1)
-LIMIT = MARKET._replace(kind=KIND_LIMIT, salt=2)
+MARKET = Order(ACCOUNT, ETH, OrderKind.MARKET, 10 * WAD, 2**200, salt=1)
+LIMIT = MARKET._replace(kind=OrderKind.LIMIT, salt=2)
+STOP = LIMIT._replace(kind=OrderKind.STOP_LOSS, trigger_price=PRICE)
 RESERVE = FEE + 6 * WAD
+COUNTER_ONE = 1 << 128
 
 
-def place(protocol: Protocol, order: Order, now: int = NOW) -> None:
-    protocol.place(order, now=now, sender=order.account >> 96)
+def place(protocol: Protocol, order: Order, now: int = NOW, sender: int = 0) -> None:
+    protocol.place(order, now=now, sender=sender or order.account >> 96)
 
 
-def execute(protocol: Protocol, order: Order, now: int) -> str:
-    return protocol.execute(order, now=now, sender=KEEPER).status
+def place_for(protocol: Protocol, order: Order, signer: int | None = TRADER, now: int = NOW) -> None:
+    protocol.place_for(order, signer, now=now, sender=KEEPER)
+
+
+def with_cash(cash: int) -> Protocol:
+    protocol = deployed()
+    protocol.state.credit(ACCOUNT, cash - protocol.cash_of(ACCOUNT))
+    return protocol
+
+
+# --------------------------------------------------------------------------------------------------------------- place
 
 
 def test_place__market_order__reserves_fee_and_takes_its_place():
@@ -47,32 +60,95 @@ def test_place__market_order__reserves_fee_and_takes_its_place():
     place(protocol, MARKET)
     assert protocol.reserved_of(ACCOUNT) == RESERVE
     assert protocol.withdrawable(ACCOUNT, NOW) == (100_000 * WAD - RESERVE) // 10**12
-    record = protocol.state.orders[MARKET]
-    assert (record.not_before, record.sequence) == (T, 1)
+    assert protocol.state.orders[MARKET] == OrderRecord(QUEUED, T, 1, RESERVE, FEE)
 
 
-def test_place__invalid__refused():
+@pytest.mark.parametrize("kind", [OrderKind.LIMIT, OrderKind.STOP_LOSS, OrderKind.TAKE_PROFIT])
+def test_place__order_that_waits__reserves_nothing_and_takes_no_place(kind):
     protocol = deployed()
+    trigger = 0 if kind == OrderKind.LIMIT else 1
+    order = LIMIT._replace(kind=kind, trigger_price=trigger, account=ids.pack(0x55), parent=b"p" * 32)
+    place(protocol, order)
+    assert protocol.state.orders[order] == OrderRecord(WAITING, T, 0, 0, FEE)
+    assert protocol.state.markets[ETH].queue_next == 1
 
-    def attempt(order: Order, sender: int = TRADER, now: int = NOW) -> None:
-        protocol.place(order, now=now, sender=sender)
 
-    with refused(protocol, "OrderBook_NotOwner", ACCOUNT, OTHER):
-        attempt(MARKET, OTHER)
+def test_place__invalid__refused_in_the_order_of_the_specification():
+    """Each line heals what the line before refused."""
+    protocol = deployed()
+    place(protocol, MARKET)
+    everything = STOP._replace(
+        base=0,
+        time_in_force=TimeInForce.POST_ONLY,
+        trigger_price=0,
+        expiry=NOW - 1,
+        market_id=7,
+        salt=COUNTER_ONE,
+    )
+    with refused(protocol, "OrderBook_NotPermitted", ACCOUNT, OTHER):
+        place(protocol, everything, sender=OTHER)
     with refused(protocol, "OrderBook_ZeroSize"):
-        attempt(MARKET._replace(base=0))
-    with refused(protocol, "OrderBook_ExpiryNotAllowed"):
-        attempt(MARKET._replace(expiry=NOW + 9))
+        place(protocol, everything)
+    order = everything._replace(base=WAD)
+    with refused(protocol, "OrderBook_InvalidTerms", "timeInForce"):
+        place(protocol, order)
+    order = order._replace(time_in_force=TimeInForce.GOOD_TILL_TIME)
+    with refused(protocol, "OrderBook_InvalidTerms", "triggerPrice"):
+        place(protocol, order)
+    order = order._replace(trigger_price=1)
     with refused(protocol, "OrderBook_Expired", NOW - 1):
-        attempt(LIMIT._replace(expiry=NOW - 1))
+        place(protocol, order)
+    order = order._replace(expiry=NOW)
+    with refused(protocol, "OrderBook_WrongCounter", ACCOUNT, 0):
+        place(protocol, order)
+    order = order._replace(salt=0)
     with refused(protocol, "OrderBook_NotListed", 7):
-        attempt(MARKET._replace(market_id=7))
-    poor = ids.pack(0x55)
-    with refused(protocol, "OrderBook_InsufficientCash", 0, RESERVE):
-        attempt(MARKET._replace(account=poor), 0x55)
-    attempt(MARKET)
+        place(protocol, order)
+    place(protocol, order._replace(market_id=ETH))
     with refused(protocol, "OrderBook_AlreadyUsed", MARKET):
-        attempt(MARKET)
+        place(protocol, MARKET)
+
+
+@pytest.mark.parametrize(
+    ("order", "field"),
+    [
+        (MARKET._replace(trigger_price=1), "triggerPrice"),
+        (LIMIT._replace(trigger_price=1), "triggerPrice"),
+        (STOP._replace(trigger_price=0), "triggerPrice"),
+        (STOP._replace(kind=OrderKind.TAKE_PROFIT, trigger_price=0), "triggerPrice"),
+        (MARKET._replace(parent=b"p" * 32), "parent"),
+        (MARKET._replace(time_in_force=TimeInForce.FILL_OR_KILL), "timeInForce"),
+        (LIMIT._replace(time_in_force=TimeInForce.IMMEDIATE_OR_CANCEL), "timeInForce"),
+    ],
+)
+def test_place__terms_that_make_no_sense__refused(order, field):
+    protocol = deployed()
+    with refused(protocol, "OrderBook_InvalidTerms", field):
+        place(protocol, order)
+
+
+def test_place__expiry__is_the_last_second():
+    protocol = deployed()
+    for order in (MARKET, LIMIT):
+        place(protocol, order._replace(expiry=NOW))
+        with refused(protocol, "OrderBook_Expired", NOW - 1):
+            place(protocol, order._replace(expiry=NOW - 1))
+
+
+def test_place__market_order_under_another_counter__is_taken():
+    protocol = deployed()
+    place(protocol, MARKET._replace(salt=COUNTER_ONE))
+    assert protocol.state.markets[ETH].queue_next == 2
+
+
+def test_place__cash__one_wei_on_both_sides():
+    protocol = with_cash(RESERVE - 1)
+    with refused(protocol, "OrderBook_InsufficientCash", RESERVE - 1, RESERVE):
+        place(protocol, MARKET)
+    protocol.state.credit(ACCOUNT, 1)
+    place(protocol, MARKET)
+    with refused(protocol, "OrderBook_InsufficientCash", 0, RESERVE):
+        place(protocol, MARKET._replace(salt=9))
 
 
 def test_place__no_price__refused_for_a_market_order():
@@ -83,167 +159,229 @@ def test_place__no_price__refused_for_a_market_order():
     place(protocol, LIMIT)
 
 
-def test_execute__first_record_at_or_after_t__later_ones_do_not_matter():
-    protocol = deployed()
-    place(protocol, MARKET)
-    set_price(protocol, 999 * WAD, T - 1)
-    with refused(protocol, "OrderBook_NoRecord", T):
-        execute(protocol, MARKET, T)
-    set_price(protocol, 1_001 * WAD, T)
-    set_price(protocol, 900 * WAD, T + 1)
-    outcome = protocol.execute(MARKET, now=T + 50, sender=KEEPER)
-    assert outcome.trade is not None
-    assert outcome.trade.price == 1_001 * 1_000_005 * 10**12
-    assert protocol.reserved_of(ACCOUNT) == 0
-    assert protocol.cash_of(KEEPER_ACCOUNT) == FEE
-    with refused(protocol, "OrderBook_UnknownOrder", MARKET):
-        execute(protocol, MARKET, T + 50)
-    with refused(protocol, "OrderBook_AlreadyUsed", MARKET):
-        place(protocol, MARKET, T + 50)
-    protocol.check_sums(T + 50)
-
-
-@pytest.mark.parametrize(("published", "status"), [(T + 3, "filled"), (T + 4, "void")])
-def test_execute__record_after_the_window__is_void(published, status):
-    protocol = deployed()
-    place(protocol, MARKET)
-    set_price(protocol, PRICE, published)
-    assert execute(protocol, MARKET, published) == status
-    assert protocol.reserved_of(ACCOUNT) == 0
-    assert protocol.cash_of(KEEPER_ACCOUNT) == FEE
-    assert status == "filled" or protocol.cash_of(ACCOUNT) == 100_000 * WAD - FEE
-    protocol.check_sums(published)
-
-
-def test_execute__no_record__void_one_second_after_two_windows():
-    protocol = deployed()
-    place(protocol, MARKET)
-    with refused(protocol, "OrderBook_NoRecord", T):
-        execute(protocol, MARKET, T + 6)
-    assert execute(protocol, MARKET, T + 7) == "void"
-
-
-def test_execute__void_reduce_only__waits_outside_of_the_queue():
-    protocol = deployed()
-    buy(protocol, 10 * WAD)
-    order = MARKET._replace(base=-10 * WAD, acceptable_price=0, reduce_only=True)
-    place(protocol, order)
-    reserved = protocol.reserved_of(ACCOUNT)
-    with refused(protocol, "OrderBook_NotCancellable", order):
-        protocol.cancel(order, now=NOW, sender=TRADER)
-    assert execute(protocol, order, T + 7) == "waiting"
-    assert protocol.reserved_of(ACCOUNT) == reserved
-    assert protocol.cash_of(KEEPER_ACCOUNT) == 0
-    with refused(protocol, "OrderBook_NoRecord", T):
-        execute(protocol, order, T + 7)
-    set_price(protocol, PRICE, T + 8)
-    assert execute(protocol, order, T + 8) == "filled"
-    assert protocol.reserved_of(ACCOUNT) == 0
-    protocol.check_sums(T + 8)
-
-
-def test_execute__out_of_turn__refused():
-    protocol = deployed()
-    second = MARKET._replace(account=OTHER_ACCOUNT, salt=5)
-    place(protocol, MARKET)
-    place(protocol, second)
-    set_price(protocol, PRICE, T)
-    with refused(protocol, "OrderBook_NotNext", 2, 1):
-        execute(protocol, second, T)
-    outcomes = protocol.execute_batch([second, MARKET, second], now=T, sender=KEEPER)
-    assert [outcome.status for outcome in outcomes] == ["skipped", "filled", "filled"]
-
-
-def test_execute__price_not_acceptable__fails_and_pays_the_executor_only():
-    protocol = deployed()
-    order = MARKET._replace(acceptable_price=PRICE)
-    place(protocol, order)
-    set_price(protocol, PRICE, T)
-    outcome = protocol.execute(order, now=T, sender=KEEPER)
-    assert outcome.status == "failed"
-    assert outcome.reason is not None
-    assert outcome.reason.name == "PerpMarket_PriceNotAcceptable"
-    assert protocol.cash_of(ACCOUNT) == 100_000 * WAD - FEE
-    assert protocol.reserved_of(ACCOUNT) == 0
-    assert protocol.state.markets[ETH].queue_head == 2
-
-
-def test_execute__margin_fails__fee_reserve_goes_to_the_fund():
-    """The look-back option: cash moved into another position so that the order can't fill once the price is known."""
-    protocol = deployed(account_dollars=1_000)
-    fund = protocol.cash_of(FUND)
-    order = MARKET._replace(base=100 * WAD)
-    place(protocol, order)
-    reserve = protocol.reserved_of(ACCOUNT) - FEE
-    assert reserve == 60 * WAD
-    set_price(protocol, PRICE, T)
-    outcome = protocol.execute(order, now=T, sender=KEEPER)
-    assert outcome.reason is not None
-    assert outcome.reason.name == "PerpMarket_InsufficientMargin"
-    assert protocol.cash_of(FUND) - fund == reserve
-    assert protocol.cash_of(ACCOUNT) == 1_000 * WAD - FEE - reserve
-    protocol.check_sums(T)
-
-
-def test_execute__limit__waits_for_its_price_and_expires():
-    protocol = deployed()
-    order = LIMIT._replace(acceptable_price=PRICE - 1, expiry=T + 10)
-    place(protocol, order)
-    with refused(protocol, "OrderBook_NoRecord", T):
-        execute(protocol, order, NOW)
-    set_price(protocol, PRICE, T)
-    price = protocol.fill_price(ETH, 10 * WAD)
-    with refused(protocol, "PerpMarket_PriceNotAcceptable", price, PRICE - 1):
-        execute(protocol, order, T)
-    set_price(protocol, 990 * WAD, T + 10)
-    with refused(protocol, "OrderBook_NoRecord", T):
-        execute(protocol, order, T + 14)
-    set_price(protocol, 990 * WAD, T + 11)
-    with refused(protocol, "OrderBook_Expired", T + 10):
-        execute(protocol, order, T + 11)
-    protocol.cancel(order, now=T + 11, sender=TRADER)
-    with refused(protocol, "OrderBook_UnknownOrder", order):
-        protocol.cancel(order, now=T + 11, sender=TRADER)
-
-
-def test_execute__limit_while_market_orders_pend__opening_waits_reducing_does_not():
-    protocol = deployed()
-    buy(protocol, 10 * WAD)
-    exit_ = LIMIT._replace(base=-5 * WAD, acceptable_price=0, reduce_only=True, salt=9)
-    place(protocol, LIMIT)
-    place(protocol, exit_)
-    place(protocol, MARKET._replace(account=OTHER_ACCOUNT))
-    set_price(protocol, PRICE, T)
-    with refused(protocol, "OrderBook_MarketOrdersPending", ETH):
-        execute(protocol, LIMIT, T)
-    assert execute(protocol, exit_, T) == "filled"
-
-
-def test_cancel__by_another__refused():
-    protocol = deployed()
-    place(protocol, LIMIT)
-    with refused(protocol, "OrderBook_NotOwner", ACCOUNT, OTHER):
-        protocol.cancel(LIMIT, now=NOW, sender=OTHER)
-
-
-def test_settlement__overwritten_ring__is_unknown():
-    protocol = deployed()
-    for n in range(1, 70):
-        set_price(protocol, PRICE + n, NOW + n)
-    records = {since: protocol.settlement(ETH, NOW + since) for since in (6, 7, 69, 70)}
-    assert [record and record.published_at - NOW for record in records.values()] == [None, 7, 69, None]
-
-
-def test_place__reduce_only__may_reserve_against_equity():
+def indebted() -> Protocol:
+    """A long of 100 with $50,000 of gains and no cash."""
     protocol = deployed(account_dollars=5_200)
     buy(protocol, 100 * WAD)
     set_price(protocol, 1_500 * WAD, NOW + 1)
     protocol.state.credit(ACCOUNT, -protocol.cash_of(ACCOUNT))
     protocol.state.totals.tokens = 0
+    return protocol
+
+
+def test_place__holder__reserves_out_of_what_could_be_withdrawn():
+    protocol = deployed(account_dollars=5_200)
+    buy(protocol, 100 * WAD)
+    needed, _ = protocol.requirements(ACCOUNT, NOW)
+    quote = -protocol.position(ACCOUNT, ETH, NOW)[1]
+    free = protocol.cash_of(ACCOUNT) + 100_000 * WAD - quote - needed
+    assert free > 0
+    protocol.state.credit(ACCOUNT, RESERVE - 1 - free)
+    with refused(protocol, "OrderBook_InsufficientCash", RESERVE - 1, RESERVE):
+        place(protocol, MARKET)
+    protocol.state.credit(ACCOUNT, 1)
+    place(protocol, MARKET)
+    with refused(protocol, "PerpMarket_StalePrice", ETH, NOW):
+        place(protocol, MARKET._replace(salt=9), NOW + 16)
+
+
+def test_place__reduce_only_holder__reserves_out_of_what_is_beyond_maintenance():
+    protocol = indebted()
     order = MARKET._replace(base=-100 * WAD, acceptable_price=0)
-    with refused(protocol, "OrderBook_InsufficientCash", 0, FEE + 90 * WAD):
+    required = FEE + 90 * WAD
+    needed, _ = protocol.requirements(ACCOUNT, NOW + 1)
+    with refused(protocol, "OrderBook_InsufficientCash", -needed, required):
         place(protocol, order, NOW + 1)
-    place(protocol, order._replace(reduce_only=True), NOW + 1)
+    equity, maintenance = protocol.state.health(ACCOUNT, NOW + 1)
+    protocol.state.credit(ACCOUNT, maintenance + required - equity - 1)
+    exit_ = order._replace(reduce_only=True)
+    with refused(protocol, "OrderBook_InsufficientCash", required - 1, required):
+        place(protocol, exit_, NOW + 1)
+    protocol.state.credit(ACCOUNT, 1)
+    place(protocol, exit_, NOW + 1)
+
+
+# ------------------------------------------------------------------------------------------------------------ placeFor
+
+
+def test_placeFor__owner_signed__same_as_placed_and_the_relayer_is_paid():
+    protocol = deployed()
+    order = MARKET._replace(expiry=NOW)
+    place_for(protocol, order)
+    assert protocol.state.orders[order] == OrderRecord(QUEUED, T, 1, RESERVE, FEE)
+    assert protocol.reserved_of(ACCOUNT) == RESERVE
+    assert protocol.cash_of(ACCOUNT) == 100_000 * WAD - RELAY_FEE
+    assert protocol.cash_of(KEEPER_ACCOUNT) == RELAY_FEE
+    with refused(protocol, "OrderBook_AlreadyUsed", order):
+        place_for(protocol, order)
+    place_for(protocol, LIMIT)
+    assert protocol.cash_of(KEEPER_ACCOUNT) == 2 * RELAY_FEE
+    assert protocol.state.orders[LIMIT] == OrderRecord(WAITING, T, 0, 0, FEE)
+    protocol.check_sums(NOW)
+
+
+@pytest.mark.parametrize(("signer", "named"), [(None, 0), (OTHER, OTHER), (KEEPER, KEEPER)])
+def test_placeFor__signed_by_another__refused(signer, named):
+    protocol = deployed()
+    with refused(protocol, "OrderBook_NotPermitted", ACCOUNT, named):
+        place_for(protocol, LIMIT, signer)
+
+
+def test_placeFor__account_without_an_owner__nobody_signs_for_it():
+    protocol = deployed()
+    with refused(protocol, "OrderBook_NotPermitted", 5, 0):
+        place_for(protocol, LIMIT._replace(account=5), None)
+
+
+def test_placeFor__market_order__needs_an_expiry_and_the_counter():
+    protocol = deployed()
+    with refused(protocol, "OrderBook_InvalidTerms", "parent"):
+        place_for(protocol, MARKET._replace(parent=b"p" * 32))
+    with refused(protocol, "OrderBook_InvalidTerms", "expiry"):
+        place_for(protocol, MARKET)
+    with refused(protocol, "OrderBook_WrongCounter", ACCOUNT, 0):
+        place_for(protocol, MARKET._replace(expiry=NOW, salt=COUNTER_ONE))
+    with refused(protocol, "OrderBook_Expired", NOW):
+        place_for(protocol, MARKET._replace(expiry=NOW), now=NOW + 1)
+
+
+@pytest.mark.parametrize(
+    ("order", "required"), [(LIMIT, RELAY_FEE), (MARKET._replace(expiry=NOW), RESERVE + RELAY_FEE)]
+)
+def test_placeFor__cash__must_cover_the_relay_fee_too(order, required):
+    protocol = with_cash(required - 1)
+    with refused(protocol, "OrderBook_InsufficientCash", required - 1, required):
+        place_for(protocol, order)
+    protocol.state.credit(ACCOUNT, 1)
+    place_for(protocol, order)
+    assert protocol.cash_of(ACCOUNT) - protocol.reserved_of(ACCOUNT) == 0
+
+
+def test_placeFor__reduce_only__may_back_the_relay_fee_with_equity():
+    protocol = indebted()
+    stop = STOP._replace(base=-100 * WAD, acceptable_price=0)
+    needed, _ = protocol.requirements(ACCOUNT, NOW + 1)
+    with refused(protocol, "OrderBook_InsufficientCash", -needed, RELAY_FEE):
+        place_for(protocol, stop, now=NOW + 1)
+    place_for(protocol, stop._replace(reduce_only=True), now=NOW + 1)
+    assert protocol.cash_of(ACCOUNT) == -RELAY_FEE
+
+
+@pytest.mark.parametrize("size", [2**96, -(2**96)])
+def test_place__size_of_96_bits__refused(size):
+    protocol = deployed()
+    with refused(protocol, "OrderBook_InvalidTerms", "base"):
+        place(protocol, LIMIT._replace(base=size))
+    place(protocol, LIMIT._replace(base=size - (1 if size > 0 else -1)))
+
+
+# -------------------------------------------------------------------------------------------------------------- cancel
+
+
+def test_cancel__waiting__is_spent_for_ever():
+    protocol = deployed()
+    place(protocol, LIMIT)
+    with refused(protocol, "OrderBook_NotPermitted", ACCOUNT, OTHER):
+        protocol.cancel(LIMIT, now=NOW, sender=OTHER)
+    protocol.cancel(LIMIT, now=NOW, sender=TRADER)
+    assert protocol.state.orders[LIMIT].status == SPENT
+    with refused(protocol, "OrderBook_UnknownOrder", LIMIT):
+        protocol.cancel(LIMIT, now=NOW, sender=TRADER)
+    with refused(protocol, "OrderBook_AlreadyUsed", LIMIT):
+        place(protocol, LIMIT)
+
+
+def test_cancel__never_seen__can_not_be_placed_any_more():
+    protocol = deployed()
+    protocol.cancel(LIMIT, now=NOW, sender=TRADER)
+    with refused(protocol, "OrderBook_AlreadyUsed", LIMIT):
+        place_for(protocol, LIMIT)
+
+
+def test_cancel__queued__refused():
+    protocol = deployed()
+    place(protocol, MARKET)
+    with refused(protocol, "OrderBook_NotCancellable", MARKET):
+        protocol.cancel(MARKET, now=NOW, sender=TRADER)
+
+
+def test_cancel__market_order_that_left_the_queue__releases_what_was_reserved():
+    protocol = deployed()
+    buy(protocol, 10 * WAD)
+    exit_ = MARKET._replace(base=-10 * WAD, acceptable_price=0, reduce_only=True)
+    place(protocol, exit_)
+    assert protocol.execute(exit_, now=T + 7, sender=KEEPER).status == "waiting"
+    assert protocol.reserved_of(ACCOUNT) == RESERVE
+    protocol.cancel(exit_, now=T + 7, sender=TRADER)
+    assert protocol.reserved_of(ACCOUNT) == 0
+
+
+def test_cancelFor__owners_signature__pays_the_relayer():
+    protocol = deployed()
+    place(protocol, LIMIT)
+    for signer in (None, OTHER):
+        with refused(protocol, "OrderBook_BadSignature", ACCOUNT):
+            protocol.cancel_for(LIMIT, WAD, signer, now=NOW, sender=KEEPER)
+    with refused(protocol, "OrderBook_InvalidTerms", "relayFee"):
+        protocol.cancel_for(LIMIT, 10 * WAD + 1, TRADER, now=NOW, sender=KEEPER)
+    protocol.cancel_for(LIMIT, 10 * WAD, TRADER, now=NOW, sender=KEEPER)
+    assert protocol.cash_of(ACCOUNT) == 99_990 * WAD
+    assert protocol.cash_of(KEEPER_ACCOUNT) == 10 * WAD
+    with refused(protocol, "OrderBook_UnknownOrder", LIMIT):
+        protocol.cancel_for(LIMIT, 11 * WAD, TRADER, now=NOW, sender=KEEPER)
+    protocol.check_sums(NOW)
+
+
+def test_cancelFor__delegates_signature__refused():
+    protocol = deployed()
+    place(protocol, MARKET)
+    with refused(protocol, "OrderBook_NotCancellable", MARKET):
+        protocol.cancel_for(MARKET, 0, TRADER, now=NOW, sender=KEEPER)
+    with refused(protocol, "OrderBook_BadSignature", ACCOUNT):
+        protocol.cancel_for(MARKET, 0, KEEPER, now=NOW, sender=KEEPER)
+
+
+def test_cancelFor__relay_fee__comes_from_free_cash_one_wei_on_both_sides():
+    protocol = with_cash(RESERVE + WAD - 1)
+    place(protocol, MARKET)
+    with refused(protocol, "OrderBook_InsufficientCash", WAD - 1, WAD):
+        protocol.cancel_for(LIMIT, WAD, TRADER, now=NOW, sender=KEEPER)
+    protocol.state.credit(ACCOUNT, 1)
+    protocol.cancel_for(LIMIT, WAD, TRADER, now=NOW, sender=KEEPER)
+    assert protocol.cash_of(ACCOUNT) == protocol.reserved_of(ACCOUNT) == RESERVE
+
+
+def test_cancelAll__owner__ends_what_is_not_queued():
+    protocol = deployed()
+    place(protocol, MARKET)
+    place(protocol, LIMIT)
+    with refused(protocol, "OrderBook_NotPermitted", ACCOUNT, OTHER):
+        protocol.cancel_all(ACCOUNT, sender=OTHER)
+    protocol.cancel_all(ACCOUNT, sender=TRADER)
+    assert (protocol.counter_of(ACCOUNT), protocol.counter_of(OTHER_ACCOUNT)) == (1, 0)
+    set_price(protocol, PRICE, T)
+    assert protocol.execute(MARKET, now=T, sender=KEEPER).status == "filled"
+    with refused(protocol, "OrderBook_WrongCounter", ACCOUNT, 1):
+        protocol.execute(LIMIT, now=T, sender=KEEPER)
+    with refused(protocol, "OrderBook_WrongCounter", ACCOUNT, 1):
+        place(protocol, LIMIT._replace(salt=3))
+    place(protocol, LIMIT._replace(salt=COUNTER_ONE + 3))
+
+
+def test_cancelAllFor__counter__is_the_next_one_only():
+    protocol = deployed()
+    with refused(protocol, "OrderBook_BadSignature", ACCOUNT):
+        protocol.cancel_all_for(ACCOUNT, 1, 0, KEEPER, now=NOW, sender=KEEPER)
+    for counter in (0, 2):
+        with refused(protocol, "OrderBook_WrongCounter", ACCOUNT, 0):
+            protocol.cancel_all_for(ACCOUNT, counter, 11 * WAD, TRADER, now=NOW, sender=KEEPER)
+    with refused(protocol, "OrderBook_InvalidTerms", "relayFee"):
+        protocol.cancel_all_for(ACCOUNT, 1, 11 * WAD, TRADER, now=NOW, sender=KEEPER)
+    protocol.cancel_all_for(ACCOUNT, 1, WAD, TRADER, now=NOW, sender=KEEPER)
+    assert protocol.counter_of(ACCOUNT) == 1
+    assert protocol.cash_of(KEEPER_ACCOUNT) == WAD
+    with refused(protocol, "OrderBook_WrongCounter", ACCOUNT, 1):
+        protocol.cancel_all_for(ACCOUNT, 1, WAD, TRADER, now=NOW, sender=KEEPER)
 
 
 def test_setOrderParams__pending_orders__keep_their_fee():
@@ -252,5 +390,5 @@ def test_setOrderParams__pending_orders__keep_their_fee():
     market = protocol.state.markets[ETH]
     protocol.set_order_params(ETH, replace(market.order_params, execution_fee=7 * WAD))
     set_price(protocol, PRICE, T)
-    execute(protocol, MARKET, T)
+    protocol.execute(MARKET, now=T, sender=KEEPER)
     assert protocol.cash_of(KEEPER_ACCOUNT) == FEE

@@ -403,3 +403,14 @@ def test_setParams__lower_funding_limit__rate_is_clamped():
     buy(protocol, -5_000 * WAD, now=now)
     assert protocol.funding_rate(ETH, now + 100) == 10**16
     protocol.check_sums(now + 100)
+
+
+def test_trade__dust_closed__execution_fee_is_a_hundredth_of_it_at_most():
+    protocol = deployed()
+    buy(protocol, 10 * WAD)
+    size = WAD // 1_000
+    done = buy(protocol, -size, execution_fee=WAD)
+    assert done.execution_fee == done.quote // 100 < WAD
+    done = buy(protocol, -WAD, execution_fee=WAD)
+    assert done.execution_fee == WAD
+    protocol.check_sums(NOW)

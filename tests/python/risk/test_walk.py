@@ -33,7 +33,7 @@ def test_walk__any_calls__sums_hold_after_every_one(seed):
             walk.protocol.check_sums(walk.now)
             check_accounts(walk)
     walk.protocol.check_sums(walk.now)
-    assert {"filled", "failed", "void", "waiting", "liquidate"} <= walk.done.keys()
+    assert {"filled", "failed", "void", "waiting", "liquidate", "match", "match_batch"} <= walk.done.keys()
 
 
 @pytest.mark.parametrize("seed", range(10, 13))

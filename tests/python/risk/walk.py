@@ -6,16 +6,18 @@ import random
 from collections import Counter
 
 from plimsoll.core import ids
+from plimsoll.core.orders import Order, OrderKind, Scope, TimeInForce
 from plimsoll.core.units import WAD
 from plimsoll.risk.config import LiquidationParams, MarketParams, RequestParams
+from plimsoll.risk.matching import MakerFill
 from plimsoll.risk.oracle import DOUBTFUL, DOWN, OPEN
-from plimsoll.risk.orders import KIND_LIMIT, KIND_MARKET, Order
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.refusals import Refusal
 
 TRADERS = tuple(range(0x1001, 0x1015))
 KEEPERS = (0x2001, 0x2002)
 PROVIDER = 0x3001
+BOT = 0x4001
 START = 1_700_000_000
 ETH, BTC, THIN = 1, 2, 3
 FIRST_PRICES = {ETH: 2_000 * WAD, BTC: 60_000 * WAD, THIN: 3 * WAD}
@@ -59,6 +61,7 @@ class Walk:
         self.unit = self.protocol.state.unit
         self.token = 10**18 // self.unit
         self.orders: list[Order] = []
+        self.signed: list[Order] = []
         self.requests = {self.protocol.pool: 2, self.protocol.fund: 2}
         self.done: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -66,7 +69,8 @@ class Walk:
         calls = {
             self.trade: 25, self.place: 12, self.execute: 14, self.cancel: 1, self.price: 12, self.deposit: 5,
             self.withdraw: 4, self.transfer: 1, self.liquidate: 10, self.take_over: 5, self.absorb: 5, self.sweep: 1,
-            self.request: 1, self.execute_request: 2, self.govern: 1,
+            self.request: 1, self.execute_request: 2, self.govern: 1, self.match: 12, self.match_batch: 4,
+            self.delegate: 1, self.cancel_all: 1,
         }  # fmt: skip
         if deleveraging:
             calls[self.deleverage] = 1
@@ -146,11 +150,28 @@ class Walk:
         market = self.market(account)
         if not self.protocol.state.markets[market].is_fresh(self.now):
             self.price()
-        kind = self.random.choice((KIND_MARKET, KIND_MARKET, KIND_LIMIT))
+        kind = self.random.choice((*[OrderKind.MARKET] * 4, *OrderKind))
         size = self.size(market)
-        order = Order(account, market, kind, size, 2**200 if size > 0 else 0, self.random.random() < 0.3, 0, self.salt)
-        self.protocol.place(order, now=self.now, sender=account >> 96)
+        reduce_only = self.random.random() < 0.3
+        trigger = self.near(market) if kind in (OrderKind.STOP_LOSS, OrderKind.TAKE_PROFIT) else 0
+        salt = self.protocol.counter_of(account) << 128 | self.salt
+        limit = 2**200 if size > 0 else 0
+        order = Order(account, market, kind, size, limit, trigger, reduce_only, expiry=self.now + 100, salt=salt)
+        if self.random.random() < 0.5:
+            self.protocol.place(order, now=self.now, sender=self.who(account))
+        else:
+            self.protocol.place_for(order, self.who(account), now=self.now, sender=self.random.choice(KEEPERS))
         self.orders.append(order)
+
+    def near(self, market: int) -> int:
+        """A price around the newest."""
+        newest = self.protocol.state.markets[market].newest
+        assert newest is not None
+        return newest.price * self.random.randint(9_970, 10_030) // 10_000
+
+    def who(self, account: int) -> int:
+        """The owner, or his bot."""
+        return account >> 96 if self.random.random() < 0.7 else BOT
 
     def execute(self) -> None:
         """Mostly the head of a queue, once a price can be there; else any order."""
@@ -172,6 +193,57 @@ class Walk:
             self.refused[outcome.reason.name] += 1
         if outcome.status != "waiting":
             self.orders.remove(order)
+
+    def limit(self, market: int, size: int, account: int = 0) -> Order:
+        """A signed order that lives in no book."""
+        self.salt += 1
+        account = account or self.account()
+        in_force = self.random.choice((*[TimeInForce.GOOD_TILL_TIME] * 5, *TimeInForce))
+        salt = self.protocol.counter_of(account) << 128 | self.salt
+        reduces = self.random.random() < 0.2
+        return Order(account, market, OrderKind.LIMIT, size, self.near(market), 0, reduces, in_force, salt=salt)
+
+    def match(self) -> None:
+        """A holder who leaves, or any two; now and then again with an order that was matched in part."""
+        account, market = self.holder() if self.random.random() < 0.5 else (0, self.random.choice((ETH, BTC)))
+        if not self.protocol.state.markets[market].is_fresh(self.now):
+            self.price()
+        held = self.protocol.position(account, market, self.now)[0] if account else 0
+        taker = self.limit(market, -held or self.size(market), account)
+        maker = self.limit(market, -taker.base)
+        if self.signed and self.random.random() < 0.4:
+            taker = self.random.choice(self.signed[-30:])
+            maker = self.limit(taker.market_id, -taker.base)
+        taker = taker._replace(acceptable_price=2**200 if taker.base > 0 else 0)
+        base = abs(taker.base) // self.random.choice((1, 1, 2, 3))
+        self.protocol.match_orders(
+            maker, self.who(maker.account), taker, self.who(taker.account), base,
+            now=self.now, sender=self.random.choice(KEEPERS),
+        )  # fmt: skip
+        self.signed.append(taker)
+
+    def match_batch(self) -> None:
+        market = self.random.choice((ETH, BTC))
+        taker = self.limit(market, self.size(market))
+        taker = taker._replace(acceptable_price=2**200 if taker.base > 0 else 0)
+        makers = [self.limit(market, -taker.base // 2) for _ in range(4)]
+        fills = [MakerFill(maker, self.who(maker.account), abs(maker.base)) for maker in makers]
+        self.protocol.match_batch(
+            taker, self.who(taker.account), fills, now=self.now, sender=self.random.choice(KEEPERS)
+        )
+
+    def delegate(self) -> None:
+        account = self.account()
+        scope = Scope(7, self.now + self.random.randint(-1, 10**6), 10**6, True, self.random.random() < 0.5)
+        self.protocol.set_delegate(account, BOT, scope, sender=account >> 96)
+
+    def cancel_all(self) -> None:
+        account = self.account()
+        if self.random.random() < 0.5:
+            self.protocol.cancel_all(account, sender=account >> 96)
+            return
+        counter = self.protocol.counter_of(account) + 1
+        self.protocol.cancel_all_for(account, counter, WAD, account >> 96, now=self.now, sender=KEEPERS[0])
 
     def cancel(self) -> None:
         if self.orders:
