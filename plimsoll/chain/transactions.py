@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from eth_account import Account
 from eth_utils import keccak, to_checksum_address
@@ -161,6 +161,14 @@ class Call:
     gas: int | None = None
     decode: Callable[[bytes], Any] = bytes
     label: str = ""
+
+
+class SignedCall(NamedTuple):
+    """A signed transaction that may be sent."""
+
+    tx_hash: str
+    nonce: int
+    raw: bytes
 
 
 class Chain:
@@ -451,6 +459,20 @@ class Signer:
         Give each its `gas`: an estimate is of the state before all of them. A failed one doesn't stop the others; with
         `check` the first failure raises Reverted once all are mined.
         """
+        with self._lock:
+            signed = self.sign_many(calls)
+            self._broadcast(signed)
+        receipts = self._receipts([one.tx_hash for one in signed])
+        for receipt in receipts:
+            if check and not receipt.ok:
+                raise self.chain.why(receipt)
+        return receipts
+
+    def sign_many(self, calls: Iterable[Call]) -> list[SignedCall]:
+        """Signed transactions in consecutive nonces, which are taken; nothing is sent.
+
+        For whoever writes them down before `submit_many`. What isn't sent in the end leaves a gap: `forget_nonce`.
+        """
         calls = list(calls)
         if not calls:
             return []
@@ -462,20 +484,26 @@ class Signer:
                 self._sign(call, first + place, gas, max_fee, tip)
                 for place, (call, gas) in enumerate(zip(calls, limits, strict=True))
             ]
-            answers = self.chain.rpc.batch(
-                [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in raws], raise_errors=False
-            )
             self._nonce = first + len(calls)
-            refused = [one for one in answers if isinstance(one, RpcError) and not _has(one, _KNOWN)]
-            if refused:
-                self._nonce = None
-                raise self._explain(refused[0])
-        hashes = [_hash(raw) for raw in raws]
-        receipts = self._receipts(hashes)
-        for receipt in receipts:
-            if check and not receipt.ok:
-                raise self.chain.why(receipt)
-        return receipts
+        return [SignedCall(_hash(raw), first + place, raw) for place, raw in enumerate(raws)]
+
+    def submit_many(self, signed: Sequence[SignedCall]) -> list[Receipt]:
+        """Send what was signed and wait until all is mined. Sending the same again can't spend twice.
+
+        Raises RpcError where the node refuses one (others may have been taken), RpcUnavailable where it does not answer
+        or one isn't mined in time.
+        """
+        self._broadcast(signed)
+        return self._receipts([one.tx_hash for one in signed])
+
+    def _broadcast(self, signed: Sequence[SignedCall]) -> None:
+        answers = self.chain.rpc.batch(
+            [("eth_sendRawTransaction", ["0x" + one.raw.hex()]) for one in signed], raise_errors=False
+        )
+        refused = [one for one in answers if isinstance(one, RpcError) and not _has(one, _KNOWN)]
+        if refused:
+            self.forget_nonce()
+            raise self._explain(refused[0])
 
     def _send(self, call: Call) -> Receipt:
         gas = self._gas(call)
