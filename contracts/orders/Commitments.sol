@@ -64,8 +64,16 @@ abstract contract Commitments is ICommitments, EIP712 {
         (ORACLE, LIQUIDATOR, FUND) = (IPriceRecords(core.oracle), core.liquidator, core.fund);
     }
 
-    function _hash(Order calldata order) internal pure returns (bytes32) {
-        return keccak256(abi.encode(ORDER_TYPEHASH, order));
+    /// @dev keccak256(abi.encode(ORDER_TYPEHASH, order)), copied whole: an order is eleven words, all of them in place. A word that is no
+    /// value of its field gives another hash, and reverts wherever the field is read.
+    function _hash(Order calldata order) internal pure returns (bytes32 hash) {
+        bytes32 typehash = ORDER_TYPEHASH;
+        assembly ("memory-safe") {
+            let start := mload(0x40)
+            mstore(start, typehash)
+            calldatacopy(add(start, 0x20), order, 0x160)
+            hash := keccak256(start, 0x180)
+        }
     }
 
     function _requireCounter(uint256 account, uint256 salt) internal view {

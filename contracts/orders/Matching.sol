@@ -178,8 +178,9 @@ contract Matching is IMatching, Delegates {
     {
         if (_isExpired(order)) revert OrderBook_Expired(order.expiry);
         _requireCounter(order.account, order.salt);
-        Commitment memory c = _commitments[hash];
-        if (c.status != OrderStatus.None && c.status != OrderStatus.Matching) revert OrderBook_UnknownOrder(hash);
+        Commitment storage c = _commitments[hash];
+        OrderStatus status = c.status;
+        if (status != OrderStatus.None && status != OrderStatus.Matching) revert OrderBook_UnknownOrder(hash);
         uint256 left = order.base.abs() - c.amount;
         if (base > left) revert OrderBook_Overfilled(hash, left);
         signer = _signerOf(order.account, hash, signature);
@@ -188,9 +189,10 @@ contract Matching is IMatching, Delegates {
 
     /// @return isFirst Whether nothing of the order was matched before.
     function _remember(Order calldata order, bytes32 hash, uint256 base) private returns (bool isFirst) {
-        uint256 before = _commitments[hash].amount;
-        _commitments[hash].amount = (before + base).toUint96();
-        _commitments[hash].status = before + base == order.base.abs() ? OrderStatus.Filled : OrderStatus.Matching;
+        Commitment storage c = _commitments[hash];
+        uint256 before = c.amount;
+        c.amount = (before + base).toUint96();
+        c.status = before + base == order.base.abs() ? OrderStatus.Filled : OrderStatus.Matching;
         return before == 0;
     }
 

@@ -223,7 +223,6 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         _setAside(order, _reservedBy(order, c), isSigned ? q.relayFee : 0);
         _commitments[hash] = c;
         emit OrderPlaced(hash, order.account, order.marketId, order, c.settleFrom, c.sequence, c.executionFee, c.amount);
-        if (isSigned) emit Relayed(order.account, msg.sender, q.relayFee);
     }
 
     function _requireTerms(Order calldata order, bool isSigned) private pure {
