@@ -82,29 +82,61 @@ class Desk:
         quote: int,
         *,
         market: int = ETH,
-        counter: int | None = None,
         charge: int = 0,
         keeper: str = KEEPER,
         reward: int = 0,
         to_fund: int = 0,
-        counter_fee: int = 0,
         sender: Any = None,
     ) -> Receipt:
-        """PerpMarket.fill by the liquidator; with the pool unless another account is given."""
+        """PerpMarket.fill by the liquidator."""
         fill = {
             "marketId": market,
             "account": account,
-            "counter": self.core.pool_account(market) if counter is None else counter,
             "base": base,
             "quote": quote,
             "charge": charge,
             "keeper": keeper,
             "reward": reward,
             "toFund": to_fund,
-            "counterFee": counter_fee,
         }
         self.core.track(account_id(keeper))
         receipt: Receipt = self.core.market.fill(fill, sender=sender or self.core.liquidator)
+        return receipt
+
+    def exchange(
+        self,
+        giver: int,
+        taker: int,
+        base: int,
+        quote: int,
+        *,
+        is_match: bool,
+        market: int = ETH,
+        giver_fee: int = 0,
+        taker_fee: int = 0,
+        payee: str = KEEPER,
+        payment: int = 0,
+        giver_reduces: bool = False,
+        taker_reduces: bool = False,
+        sender: Any = None,
+    ) -> Receipt:
+        """PerpMarket.exchange, `base` and `quote` to the taker; unless it is a match, by the liquidator."""
+        exchange = {
+            "marketId": market,
+            "from": giver,
+            "to": taker,
+            "base": base,
+            "quote": quote,
+            "fromFee": giver_fee,
+            "toFee": taker_fee,
+            "payee": payee,
+            "payment": payment,
+            "fromReduceOnly": giver_reduces,
+            "toReduceOnly": taker_reduces,
+        }
+        self.core.track(account_id(payee))
+        module = self.core.order_book if is_match else self.core.liquidator
+        receipt: Receipt = self.core.market.exchange(exchange, sender=sender or module)
         return receipt
 
     def slot(self, account: int) -> Slot:

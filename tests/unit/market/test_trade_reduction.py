@@ -23,6 +23,7 @@ from tests.unit.market.reference import (
 )
 
 CASH = 100_000 * WAD
+KEEPER_ACCOUNT = account_id(KEEPER)
 
 
 # --- what it does ---
@@ -211,7 +212,7 @@ def charges(equity: int, held: int, base: int, skew: int, execution_fee: int) ->
     _, more = fill_price(skew, base, at)
     loss = worth(held, at) - worth(held + base, at) - more
     available = equity - loss
-    execution = min(execution_fee, available)
+    execution = min(execution_fee, available, abs(more) * 100 // 10_000)
     fee = min(trading_fee(skew, base, more), available - execution)
     required = maintenance(held, at)
     if equity >= required:
@@ -222,13 +223,32 @@ def charges(equity: int, held: int, base: int, skew: int, execution_fee: int) ->
     return execution, fee, surcharge, min(min(max(cost * 3_000 // 10_000, 2 * WAD), 500 * WAD), surcharge)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("closed", [1, 10**9, WAD // 100, WAD])
+def test_trade__reducing_by_dust__pays_a_hundredth_of_it_at_most_for_the_execution(
+    desk: Desk, trader: int, sign: int, closed: int
+) -> None:
+    """PM-01: an execution fee at the limit, a wei above, and far above it. An increase pays all of it."""
+    desk.trade(trader, sign * 10 * WAD)
+    _, more = fill_price(sign * 10 * WAD, -sign * closed, ETH_PRICE)
+    limit = abs(more) // 100
+    for execution_fee in (limit, limit + 1, 10 * WAD + limit):
+        with desk.isolated():
+            cash = desk.core.cash(KEEPER_ACCOUNT)
+            desk.trade(trader, -sign * closed, execution_fee=execution_fee)
+            assert desk.core.cash(KEEPER_ACCOUNT) == cash + limit
+    cash = desk.core.cash(KEEPER_ACCOUNT)
+    desk.trade(trader, sign * closed, execution_fee=limit + 1)
+    assert desk.core.cash(KEEPER_ACCOUNT) == cash + limit + 1
+
+
 @settings(max_examples=60)
 @given(
     held=signed(10 * WAD, 1_000 * WAD),
     crowd=signed(WAD, 1_000 * WAD),
     part=st.integers(1, 10),
     health_bps=st.integers(100, 10_100),
-    execution_fee=st.integers(0, 5 * WAD),
+    execution_fee=st.integers(0, 100 * WAD),
 )
 def test_trade__reducing_below_maintenance__costs_what_a_close_out_would(
     shared_desk: Desk, held: int, crowd: int, part: int, health_bps: int, execution_fee: int
@@ -256,7 +276,7 @@ def test_trade__reducing_below_maintenance__costs_what_a_close_out_would(
         assert desk.trade(trader, base, execution_fee=execution_fee).value[2] == fee
         parts = split(fee)
         assert desk.core.cash(trader) == cash + released - execution - fee - surcharge
-        assert desk.core.cash(account_id(KEEPER)) == execution + reward
+        assert desk.core.cash(KEEPER_ACCOUNT) == execution + reward
         assert desk.core.market.unsweptFees(ETH) == (
             unswept[0] + parts.insurance + surcharge - reward,
             unswept[1] + parts.treasury,

@@ -158,7 +158,7 @@ def test_views__random_accounts__are_valued_as_the_specification_says(
         assert desk.core.vault.withdrawable(account) == max(0, free) // desk.core.unit
 
 
-# --- freeCollateral, requireMargin ---
+# --- freeCollateral ---
 
 
 def test_freeCollateral__is_of_the_balance_that_it_is_given(desk: Desk, holder: int) -> None:
@@ -179,23 +179,6 @@ def test_freeCollateral__with_a_stale_market__names_the_lowest(desk: Desk, holde
     desk.core.record(ETH, state=DOWN)
     with reverts("PerpMarket_StalePrice", BTC, published):
         desk.core.market.freeCollateral(holder, desk.slot(holder).word)
-
-
-@pytest.mark.parametrize("gain", [0, 5 * WAD, 10**6 * WAD])
-@pytest.mark.parametrize("market", [0, ETH, BTC])
-def test_requireMargin__with_a_gain_taken_off__at_it_and_below(desk: Desk, holder: int, market: int, gain: int) -> None:
-    """What a fill won against the index in its market does not count, even against a loss."""
-    results = [unrealised(desk, holder, ETH, 2_950 * WAD), unrealised(desk, holder, BTC, 39_000 * WAD)]
-    if market:
-        results[market - 1] -= gain
-    required, _ = desk.core.market.requirements(holder)
-    enough = required - sum(min(0, result) for result in results)
-    desk.core.vault.post([(holder, 0, 3 * WAD, 0)], sender=desk.core.order_book)
-    desk.set_cash(holder, enough + 3 * WAD)
-    desk.core.market.requireMargin(holder, market, gain)
-    desk.set_cash(holder, enough + 3 * WAD - 1)
-    with reverts("PerpMarket_InsufficientMargin", holder, required - 1, required):
-        desk.core.market.requireMargin(holder, market, gain)
 
 
 # --- the market ---
