@@ -461,7 +461,7 @@ class Signer:
         """
         with self._lock:
             signed = self.sign_many(calls)
-            self._broadcast(signed)
+            self.broadcast(signed)
         receipts = self._receipts([one.tx_hash for one in signed])
         for receipt in receipts:
             if check and not receipt.ok:
@@ -471,7 +471,7 @@ class Signer:
     def sign_many(self, calls: Iterable[Call]) -> list[SignedCall]:
         """Signed transactions in consecutive nonces, which are taken; nothing is sent.
 
-        For whoever writes them down before `submit_many`. What isn't sent in the end leaves a gap: `forget_nonce`.
+        For whoever writes them down before `broadcast`. What isn't sent in the end leaves a gap: `forget_nonce`.
         """
         calls = list(calls)
         if not calls:
@@ -487,16 +487,11 @@ class Signer:
             self._nonce = first + len(calls)
         return [SignedCall(_hash(raw), first + place, raw) for place, raw in enumerate(raws)]
 
-    def submit_many(self, signed: Sequence[SignedCall]) -> list[Receipt]:
-        """Send what was signed and wait until all is mined. Sending the same again can't spend twice.
+    def broadcast(self, signed: Sequence[SignedCall]) -> None:
+        """Send what was signed, and don't wait. Sending the same again can't spend twice.
 
-        Raises RpcError where the node refuses one (others may have been taken), RpcUnavailable where it does not answer
-        or one isn't mined in time.
+        Raises RpcError where the node refuses one (others may have been taken), RpcUnavailable where it doesn't answer.
         """
-        self._broadcast(signed)
-        return self._receipts([one.tx_hash for one in signed])
-
-    def _broadcast(self, signed: Sequence[SignedCall]) -> None:
         answers = self.chain.rpc.batch(
             [("eth_sendRawTransaction", ["0x" + one.raw.hex()]) for one in signed], raise_errors=False
         )
