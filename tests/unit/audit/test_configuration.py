@@ -72,7 +72,7 @@ def test_fees__flipping_or_closing_and_opening__cost_the_same(calm: Core) -> Non
 @pytest.mark.parametrize(
     "changes",
     [
-        {"maxFundingVelocity": 18 * WAD, "maxFundingRate": WAD},
+        {"maxFundingVelocity": 10 * WAD, "maxFundingRate": WAD},
         {"maxFundingVelocity": 0, "maxFundingRate": 0},
         {"kinkBps": 1, "rateAtKinkBps": 900, "rateAtFullBps": 1_000},
         {"exposureBps": 1, "maxSkewBps": 1},

@@ -173,19 +173,18 @@ def test_front_running__a_wei_added_before__reverts_no_close_out(calm: Core, deb
     calm.check_sums()
 
 
-def test_front_running__a_wei_taken_over_before__leaves_the_close_out(calm: Core, debtor: int) -> None:
-    """A take-over names its size, so a wei taken before it makes the whole position too large a wish; it is told the
-    present one. The close-out names none and goes on, and so does a take-over of what is left.
+def test_front_running__a_wei_taken_over_before__stops_neither_close_out_nor_take_over(calm: Core, debtor: int) -> None:
+    """A take-over names its size, so that a wei taken before it, by the owner's friend, made the whole position too
+    large a wish, and a draft refused it: time and again, for the price of a wei's fee. Here it takes what is left. The
+    close-out names none and goes on.
     """
     rival, keeper = calm.trader("rival", 100_000), calm.trader("keeper", 100_000)
     calm.open(rival, ETH, WAD)
     fall(calm, 2_900)
     take_over(calm, debtor, 1, rival, actor("rival"))
-    with reverts("Liquidator_WrongSize", SIZE, SIZE - 1):
-        take_over(calm, debtor, SIZE, keeper, actor("keeper"))
     with calm.evm.isolated():
         assert liquidate(calm, debtor).event("Liquidated")["base"] < -30 * WAD
-    take_over(calm, debtor, SIZE - 1, keeper, actor("keeper"))
+    assert take_over(calm, debtor, SIZE, keeper, actor("keeper")).event("TakenOver")["base"] == SIZE - 1
     assert calm.market.position(debtor, ETH) == (0, 0, 0)
     calm.check_sums()
 
@@ -194,12 +193,13 @@ def test_front_running__a_wei_taken_over_before__leaves_the_close_out(calm: Core
 
 
 @pytest.mark.parametrize("held", [SIZE, -SIZE])
-@pytest.mark.parametrize("share", [(0, 1), (-1, 1), (-1, 60), (2, 1)])
+@pytest.mark.parametrize("share", [(0, 1), (-1, 1), (-1, 60), (-2, 1)])
 def test_take_over__that_would_enlarge_or_turn_the_position__is_refused(
     calm: Core, held: int, share: tuple[int, int]
 ) -> None:
     """Elsewhere the size that a liquidator named had no sign or no bound, and the victim came out with a larger
-    position, or one on the other side. Here a take-over has the position's sign and at most its size.
+    position, or one on the other side. Here a take-over has the position's sign, and whatever size it wishes for, it
+    takes at most what there is.
     """
     debtor, keeper = calm.trader("debtor", 10_000), calm.trader("keeper", 1_000_000)
     calm.open(debtor, ETH, held)
@@ -207,9 +207,10 @@ def test_take_over__that_would_enlarge_or_turn_the_position__is_refused(
     base = held * share[0] // share[1]
     with reverts("Liquidator_WrongSize", base, held):
         take_over(calm, debtor, base, keeper, actor("keeper"))
-    over = held + (1 if held > 0 else -1)
-    with reverts("Liquidator_WrongSize", over, held):
-        take_over(calm, debtor, over, keeper, actor("keeper"))
+    for over in (held + (1 if held > 0 else -1), 2 * held):
+        with calm.evm.isolated():
+            assert take_over(calm, debtor, over, keeper, actor("keeper")).event("TakenOver")["base"] == held
+            assert calm.market.position(debtor, ETH) == (0, 0, 0)
     calm.check_sums()
 
 

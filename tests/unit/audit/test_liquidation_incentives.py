@@ -194,7 +194,7 @@ def test_around__take_over_by_accounts_that_may_not_hold_it__is_refused(calm: Co
         take_over(calm, debtor, SIZE, isolated, actor("taker"))
     with reverts("Liquidator_SameAccount", debtor):
         take_over(calm, debtor, SIZE, debtor, actor("debtor"))
-    with reverts("Liquidator_NotOwner", stranger, actor("taker")):
+    with reverts("OrderBook_NotPermitted", stranger, actor("taker")):
         take_over(calm, debtor, SIZE, stranger, actor("taker"))
     with reverts("PerpMarket_BelowMinimumPosition", 2_900 * WAD // 10, MINIMUM):
         take_over(calm, debtor, WAD // 10, taker, actor("taker"))

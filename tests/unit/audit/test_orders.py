@@ -21,7 +21,7 @@ from tests.unit.audit.steps import absorb
 
 EXECUTION_FEE = int(ORDER_CONFIG["executionFee"])
 DELAY, WINDOW = int(ORDER_CONFIG["settlementDelay"]), int(ORDER_CONFIG["settlementWindow"])
-NONE, QUEUED, WAITING, SPENT = range(4)
+QUEUED = 1
 
 
 def price_data(core: Core, *records: tuple[int, int]) -> list[bytes]:
@@ -279,7 +279,8 @@ def test_reward__close_of_an_account_absorbed_meanwhile__takes_nothing_that_is_n
 
 def test_forwarder__owner_appended_to_the_call__is_not_listened_to(calm: Core) -> None:
     """Elsewhere contracts took the last twenty bytes of a call for its sender when a forwarder brought it, or let a
-    multicall forge them. Here the sender is who calls: appended to any call, the owner's address is dead weight.
+    multicall forge them. Here the sender is who calls: appended to any call, to a multicall, or to the calls in one,
+    the owner's address is dead weight.
     """
     trader = calm.trader("trader", 10_000)
     mallory = actor("mallory")
@@ -289,14 +290,22 @@ def test_forwarder__owner_appended_to_the_call__is_not_listened_to(calm: Core) -
     calls: list[tuple[Contract, Method, tuple[object, ...], str]] = [
         (calm.vault, calm.vault.withdraw, (trader, 1, mallory), "MarginVault_NotOwner"),
         (calm.vault, calm.vault.transfer, (trader, mine, 1), "MarginVault_NotOwner"),
-        (calm.order_book, calm.order_book.place, (order,), "OrderBook_NotOwner"),
-        (calm.order_book, calm.order_book.cancel, (order,), "OrderBook_NotOwner"),
-        (calm.liquidator, calm.liquidator.takeOver, (mine, ETH, 1, trader, b"", []), "Liquidator_NotOwner"),
+        (calm.order_book, calm.order_book.place, (order,), "OrderBook_NotPermitted"),
+        (calm.order_book, calm.order_book.cancel, (order,), "OrderBook_NotPermitted"),
+        (calm.liquidator, calm.liquidator.takeOver, (mine, ETH, 1, trader, b"", []), "OrderBook_NotPermitted"),
     ]
     for contract, function, args, error in calls:
         for sender in (mallory, calm.token, calm.pool):
             with reverts(error, trader, sender):
                 calm.evm.call_raw(sender, contract.address, function.encode(*args) + owner)
-        for name in ("isTrustedForwarder", "trustedForwarder", "multicall", "executeMetaTransaction"):
+        for name in ("isTrustedForwarder", "trustedForwarder", "executeMetaTransaction"):
             assert name not in contract.contract_type.functions
+        assert ("multicall" in contract.contract_type.functions) == (contract == calm.order_book)
+    for function in (calm.order_book.place, calm.order_book.cancel):
+        inner = function.encode(order)
+        for call in (inner, inner + owner):
+            for outer in (b"", owner):
+                data = calm.order_book.multicall.encode([call]) + outer
+                with reverts("OrderBook_NotPermitted", trader, mallory):
+                    calm.evm.call_raw(mallory, calm.order_book.address, data)
     calm.check_sums()

@@ -182,7 +182,7 @@ def test_absorb__with_other_tokens__the_ledger_adds_up(evm: Evm, decimals: int) 
 
 def test_absorb__with_an_order_queued__its_reservation_ends_with_the_order(core: Core, set_equity: SetEquity) -> None:
     """What was set aside is cash like any other: it is gone, and the executor of the order gets nothing."""
-    account = bankrupt(core, set_equity, {ETH: 100 * WAD}, 2_000 * WAD)
+    account = bankrupt(core, set_equity, {ETH: 100 * WAD}, 20_000 * WAD)
     order = core.order(account, ETH, WAD)
     core.place(order)
     core.tick(2)

@@ -48,11 +48,9 @@ def test_takeOver__position_cut_by_half__at_most_what_is_left(core: Core, trader
     deleverage(core, WAD // 2)
     set_equity(trader, holding(core, trader, ETH).maintenance // 2)
     taker = core.trader("taker", 1_000_000)
-    with reverts("Liquidator_WrongSize", 50 * WAD + 1, 50 * WAD):
-        core.liquidator.takeOver(trader, ETH, 50 * WAD + 1, taker, b"", [], sender=actor("taker"))
     expected = take_over(holding(core, trader, ETH), 50 * WAD)
-    receipt = core.liquidator.takeOver(trader, ETH, 50 * WAD, taker, b"", [], sender=actor("taker"))
-    assert receipt.event("TakenOver")["quote"] == expected.quote
+    receipt = core.liquidator.takeOver(trader, ETH, 100 * WAD, taker, b"", [], sender=actor("taker"))
+    assert (receipt.event("TakenOver")["base"], receipt.event("TakenOver")["quote"]) == (50 * WAD, expected.quote)
     assert core.market.position(taker, ETH) == (50 * WAD, -expected.quote, 0)
     core.check_sums(dust_bound=10**9, base_dust=10**9)
 

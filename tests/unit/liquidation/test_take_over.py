@@ -198,13 +198,29 @@ def test_takeOver__bankrupt__is_refused(
 
 
 @SIDES
-@pytest.mark.parametrize("base", [0, -WAD, 100 * WAD + 1])
-def test_takeOver__nothing_or_the_wrong_sign_or_too_much__is_refused(
+@pytest.mark.parametrize("base", [0, -1, -WAD, -100 * WAD])
+def test_takeOver__nothing_or_the_wrong_sign__is_refused(
     core: Core, weaken: Weaken, taker: int, sign: int, base: int
 ) -> None:
     account = sick(core, weaken, sign * 100 * WAD)
     with reverts("Liquidator_WrongSize", sign * base, sign * 100 * WAD):
         take(core, account, sign * base, taker)
+
+
+@SIDES
+@pytest.mark.parametrize("beyond", [0, 1, WAD, 2**254])
+def test_takeOver__more_than_there_is__takes_all(
+    core: Core, weaken: Weaken, taker: int, sign: int, beyond: int
+) -> None:
+    """LQ-02: the size, the sums and the fee are those of what there is."""
+    account = sick(core, weaken, sign * 100 * WAD)
+    expected = take_over(holding(core, account, ETH), sign * 100 * WAD)
+    event = take(core, account, sign * (100 * WAD + beyond), taker).event("TakenOver")
+    assert event["base"] == sign * 100 * WAD
+    assert (event["quote"], event["discount"], event["fee"]) == tuple(expected)
+    assert core.market.position(account, ETH) == (0, 0, 0)
+    assert core.market.position(taker, ETH) == (sign * 100 * WAD, -expected.quote, 0)
+    core.check_sums()
 
 
 def test_takeOver__rest_below_a_minimum_position__is_refused(core: Core, weaken: Weaken, taker: int) -> None:

@@ -28,7 +28,7 @@ MINIMUM = ceil_div(1_000 * WAD * WAD, ETH_PRICE)
 
 def test_takeOver__into_the_account_of_another__is_refused(core: Core, weaken: Weaken, taker: int) -> None:
     account = sick(core, weaken)
-    with reverts("Liquidator_NotOwner", taker, ANYONE):
+    with reverts("OrderBook_NotPermitted", taker, ANYONE):
         core.liquidator.takeOver(account, ETH, 100 * WAD, taker, b"", [], sender=ANYONE)
 
 
@@ -205,7 +205,7 @@ def test_takeOver__taker_made_sicker_by_the_fee__is_refused(core: Core, weaken: 
     # sicker if and only if (E − fee) × M < E × M'
     least = ceil_div(expected.fee * before.maintenance, before.maintenance - kept)
     set_equity(taker, least - 1)
-    with reverts("Liquidator_LessHealthy", taker, least - 1 - expected.fee, kept):
+    with reverts("PerpMarket_LessHealthy", taker, least - 1 - expected.fee, kept):
         take(core, account, 40 * WAD, taker)
     set_equity(taker, least)
     take(core, account, 40 * WAD, taker)
