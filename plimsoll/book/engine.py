@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 from plimsoll.book.admission import LEAD_SECONDS, Signed, admit
@@ -71,7 +71,7 @@ class Engine:
         self._in_flight: dict[str, list[Match]] = {}
         self._expiries: list[tuple[int, bytes]] = []
         self._is_taken = is_taken
-        self._clock = clock
+        self.clock = clock
         self._sequence = self._match_id = 0
         self._accepted: dict[bytes, BookOrder] = {}
         self._changed: dict[bytes, BookOrder] = {}
@@ -97,7 +97,7 @@ class Engine:
         signer = admit(one, self.facts, self.open)
         self._sequence += 1
         done = self.facts.matched.get(one.hash, 0)
-        order = BookOrder(one.hash, one.order, one.signature, signer, self._sequence, self._clock(), 0, filled=done)
+        order = BookOrder(one.hash, one.order, one.signature, signer, self._sequence, self.clock(), 0, filled=done)
         self.orders[one.hash] = self._accepted[one.hash] = order
         self._by_account.setdefault(one.order.account, {})[one.hash] = None
         if one.order.expiry:
@@ -139,28 +139,37 @@ class Engine:
             if order.order.counter != counter and order.end not in FINAL:
                 self._end(order, End.ENDED_ON_CHAIN, f"the account's counter is {counter}")
 
-    def match_elsewhere(self, hash_: bytes, base: int) -> None:
-        """Somebody else had the contracts match `base` of an order."""
-        order = self.orders.get(hash_)
-        if order is None:
-            return
-        left = max(0, order.left - base)
-        self._leave_book(order)
-        self._set(order, left, order.pending, order.filled + base)
-        if left:
-            self.book(order.order.market_id).insert(order.resting(left))
+    def reconcile(self, hashes: Iterable[bytes]) -> list[bytes]:
+        """Take over what the chain has matched of orders without us. Returns those that can't be judged yet.
+
+        Those are in a transaction that may be the one that did it.
+        """
+        under_way = {key for matches in self._in_flight.values() for one in matches for key in (one.maker, one.taker)}
+        later = []
+        for hash_ in hashes:
+            order = self.orders.get(hash_)
+            if hash_ in under_way:
+                later.append(hash_)
+            elif order is not None and (more := self.facts.matched.get(hash_, 0) - order.filled) > 0:
+                left = max(0, order.left - more)
+                self._leave_book(order)
+                self._set(order, left, order.pending, order.filled + more)
+                if left:
+                    self.book(order.order.market_id).insert(order.resting(left))
+        return later
 
     # --- settlement --------------------------------------------------------------------------------------------------
 
-    def work(self, takers: int) -> list[Work]:
-        """What is to be settled next, the oldest match first; at most so many takers, each of them once."""
+    def work(self, takers: int, waiting: Container[int] = ()) -> list[Work]:
+        """What is to be settled next, the oldest match first; of at most so many takers, in no market that waits."""
         found: list[Work] = []
         for hash_, matches in self._pending.items():
             if len(found) == takers:
                 break
+            if self.orders[hash_].order.market_id in waiting:
+                continue
             chosen = tuple(matches.values())[:MAX_FILLS]
-            makers = tuple(self.orders[match.maker] for match in chosen)
-            found.append(Work(self.orders[hash_], chosen, makers))
+            found.append(Work(self.orders[hash_], chosen, tuple(self.orders[match.maker] for match in chosen)))
         return found
 
     @property
@@ -180,18 +189,13 @@ class Engine:
             self._retake(self.orders[taker], base)
         self._uncross(match.market_id)
 
-    def drop_taker(self, taker: BookOrder, reason: str) -> None:
-        """The taker is at fault: he is out, and his makers are put back."""
+    def drop_taker(self, taker: BookOrder, matches: Iterable[Match], reason: str) -> None:
+        """The taker is at fault for these: his rest ends, and their makers are put back. His other matches stand."""
         self._end(taker, End.REFUSED, reason)
-        for match in list(self._pending.get(taker.hash, {}).values()):
-            self._undo(match)
+        for match in matches:
+            if match.state != MatchState.UNDONE:
+                self._undo(match)
         self._uncross(taker.order.market_id)
-
-    def part(self, match: Match, reason: str) -> None:
-        """Nobody's fault, but the two can't be matched like this: the maker is put back, the taker's rest ends."""
-        self._end(self.orders[match.taker], End.REFUSED, reason)
-        self._undo(match)
-        self._uncross(match.market_id)
 
     def mark_sent(self, work: Work, sent: Sent) -> None:
         """A transaction with these matches is signed. It may be sent once this is written."""
@@ -224,7 +228,8 @@ class Engine:
 
     def end_at_once(self, taker: BookOrder) -> None:
         """The contracts ended the rest of an immediate-or-cancel order with its first transaction."""
-        if taker.time_in_force == TimeInForce.IMMEDIATE_OR_CANCEL and taker.end not in FINAL:
+        is_over = taker.end in FINAL or taker.filled == taker.size
+        if taker.time_in_force == TimeInForce.IMMEDIATE_OR_CANCEL and not is_over:
             self._end(taker, End.ENDED_ON_CHAIN, "immediate or cancel")
 
     # --- changes -----------------------------------------------------------------------------------------------------
@@ -278,7 +283,7 @@ class Engine:
             self._set(maker, maker.left - base, maker.pending + base, maker.filled)
             self._match_id += 1
             is_buy = order.order.is_buy
-            match = Match(self._match_id, order.order.market_id, hash_, order.hash, is_buy, base, price, self._clock())
+            match = Match(self._match_id, order.order.market_id, hash_, order.hash, is_buy, base, price, self.clock())
             self._matches[match.id] = self._changed_matches[match.id] = match
             self._remember(match)
 

@@ -1,0 +1,87 @@
+"""Whose fault it is that the contracts refuse a match: who is put out of the book, and who goes on.
+
+An error that names an account or a hash says it itself. For the others it is worked out from the positions, so that
+nobody can have honest orders thrown out by trading badly against them: in doubt it is the one who came last, the taker.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from plimsoll.book.facts import AccountFacts, Facts
+from plimsoll.book.records import BookOrder, Match
+from plimsoll.chain.transactions import Reverted
+from plimsoll.core.units import WAD
+
+NOTHING = AccountFacts()
+
+
+class Fault(Enum):
+    """Who has to go."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+    NOBODY = "nobody"
+    """It may pass: try again at the next block."""
+
+
+_PASSING = frozenset({"PerpMarket_OpeningHalted", "OrderBook_TooLittleGas"})
+_OF_THE_TAKER = frozenset(
+    {"OrderBook_SelfMatch", "OrderBook_NotCrossing", "OrderBook_InvalidTerms", "OrderBook_ZeroSize"}
+)
+"""What the book itself would have got wrong."""
+
+
+def fault_of(reason: Reverted, match: Match, maker: BookOrder, taker: BookOrder, facts: Facts) -> Fault:
+    """Who is at fault for the refusal of one match in a batch. What the taker alone does wrong reverts the batch."""
+    named = {reason.values.get(name) for name in ("account", "hash", "takerHash", "makerHash")}
+    if maker.order.account in named or maker.hash in named:
+        return Fault.MAKER
+    if taker.order.account in named or taker.hash in named or reason.name in _OF_THE_TAKER:
+        return Fault.TAKER
+    if reason.name in _PASSING:
+        return Fault.NOBODY
+    if reason.name == "PerpMarket_StalePrice":
+        return _of_stale_price(int(reason.values["marketId"]), match, maker, taker, facts)
+    if reason.name == "PerpMarket_BelowMinimumPosition":
+        return _of_small_position(int(reason.values["notional"]), match, maker, facts)
+    if reason.name in ("PerpMarket_OpenInterestLimit", "PerpMarket_IsolatedOnly"):
+        size = match.base if match.is_buy else -match.base
+        grows = facts.accounts.get(taker.order.account, NOTHING).increases(match.market_id, size)
+        return Fault.TAKER if grows else Fault.MAKER
+    return Fault.MAKER
+
+
+def _of_stale_price(market_id: int, match: Match, maker: BookOrder, taker: BookOrder, facts: Facts) -> Fault:
+    """The market's own price, which the next record cures, or another's that one of them holds."""
+    if market_id == match.market_id:
+        return Fault.NOBODY
+    if market_id in facts.accounts.get(taker.order.account, NOTHING).positions:
+        return Fault.TAKER
+    return Fault.MAKER if market_id in facts.accounts.get(maker.order.account, NOTHING).positions else Fault.TAKER
+
+
+def _of_small_position(notional: int, match: Match, maker: BookOrder, facts: Facts) -> Fault:
+    """The maker's, if it is he who is left with too little by a match that is no crumb itself."""
+    market = facts.markets[match.market_id]
+    held = facts.accounts.get(maker.order.account, NOTHING).base(match.market_id)
+    after = held + (-match.base if match.is_buy else match.base)
+    is_his = abs(after) * market.price // WAD == notional
+    is_crumb = match.base * market.price // WAD < market.model.rules.min_position
+    return Fault.MAKER if is_his and not is_crumb else Fault.TAKER
+
+
+def arranged(matches: tuple[Match, ...], held: int, smallest: int) -> tuple[Match, ...]:
+    """A taker's matches in an order that leaves no position below `smallest` (base) on the way, where there is one.
+
+    Each is at its own maker's price whatever the order.
+    """
+    by_size = sorted(matches, key=lambda match: match.base)
+    for tried in (matches, tuple(reversed(by_size)), tuple(by_size)):
+        position, sound = held, True
+        for match in tried:
+            position += match.base if match.is_buy else -match.base
+            sound = sound and (not position or abs(position) >= smallest)
+        if sound:
+            return tried
+    return matches
