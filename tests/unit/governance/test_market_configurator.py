@@ -201,8 +201,8 @@ def test_setParams__everything_changed__stores_and_says_so(core: Core) -> None:
         "kinkBps": 7_000,
         "rateAtKinkBps": 3,
         "rateAtFullBps": 30,
-        "maxPriceAge": 20,
-        "staleWidenBps": 400,
+        "maxPriceAge": 10,
+        "staleWidenBps": 600,
         "isolatedOnly": True,
     }
     receipt = core.configurator.setParams(ETH, params, sender=RISK)
@@ -292,7 +292,8 @@ ACCEPTED_AND_REFUSED: list[tuple[str, dict[str, int], dict[str, int]]] = [
     ("maxSkew", {"maxSkewBps": 1_000, "imBaseBps": 1_700}, {"maxSkewBps": 1_001}),
     ("limits", {"openInterestBps": 100_000}, {"openInterestBps": 100_001}),
     ("limits", {"exposureBps": 20_000}, {"exposureBps": 20_001}),
-    ("funding", {"maxFundingRate": WAD, "maxFundingVelocity": 2**64 - 1}, {"maxFundingRate": WAD + 1}),
+    ("funding", {"maxFundingRate": WAD}, {"maxFundingRate": WAD + 1}),
+    ("funding", {"maxFundingVelocity": 10 * WAD}, {"maxFundingVelocity": 10 * WAD + 1}),
     ("kink", {"kinkBps": 1}, {"kinkBps": 0}),
     ("kink", {"kinkBps": 9_999}, {"kinkBps": 10_000}),
     ("utilisation", {"rateAtKinkBps": 20}, {"rateAtKinkBps": 21}),
@@ -304,21 +305,66 @@ ACCEPTED_AND_REFUSED: list[tuple[str, dict[str, int], dict[str, int]]] = [
     ("impact", {"maxSkewBps": 255}, {"maxSkewBps": 256}),
     ("penaltyAgainstMargin", {"penaltyBps": 169, "keeperMinCents": 5}, {"penaltyBps": 170}),
     ("minPosition", {"minPositionUsd": 422}, {"minPositionUsd": 421}),
-    ("minPosition", {"minPositionUsd": 0, "keeperMinCents": 0}, {"keeperMinCents": 1}),
+    ("minPosition", {"minPositionUsd": 1, "keeperMinCents": 0}, {"minPositionUsd": 0}),
+    ("minPosition", {"minPositionUsd": 1, "keeperMinCents": 0}, {"keeperMinCents": 1}),
 ]
 
 
 @pytest.mark.parametrize(("name", "accepted", "refused"), ACCEPTED_AND_REFUSED)
-def test_setParams__each_bound__on_both_sides(
+def test_configurator__each_bound__on_both_sides(
     core: Core, name: str, accepted: dict[str, int], refused: dict[str, int]
 ) -> None:
-    """Constants that no vote passes; a position of the minimum size can bear its own liquidation."""
+    """Constants that no vote passes; a position of the minimum size can bear its own liquidation. Of a market that is
+    listed, and of one that is changed."""
     params = {**PARAMS, **accepted}
-    core.configurator.setParams(ETH, params, sender=RISK)
-    before = tuple(core.market.marketConfig(ETH))
+    core.configurator.listMarket(3, WAD, params, sender=LISTING)
+    core.configurator.setParams(3, params, sender=RISK)
+    before = tuple(core.market.marketConfig(3))
     with reverts("Bounds_Refused", rule(name)):
-        core.configurator.setParams(ETH, {**params, **refused}, sender=RISK)
-    assert tuple(core.market.marketConfig(ETH)) == before
+        core.configurator.listMarket(4, WAD, {**params, **refused}, sender=LISTING)
+    with reverts("Bounds_Refused", rule(name)):
+        core.configurator.setParams(3, {**params, **refused}, sender=RISK)
+    assert tuple(core.market.marketConfig(3)) == before
+    assert core.market.marketCount() == 3
+
+
+# --- what can only become gentler ---
+
+
+def test_setParams__age_of_prices__only_falls(core: Core) -> None:
+    """GV-02: raised, it would end the favour of a stale price at once, and a vote would liquidate whom that kept."""
+    for age in (15, 14, 14, 1):
+        core.set_params(ETH, maxPriceAge=age)
+        with reverts("Bounds_Refused", rule("maxPriceAge")):
+            core.set_params(ETH, maxPriceAge=age + 1)
+    core.set_params(BTC, maxPriceAge=15)
+
+
+def test_setParams__favour_of_a_stale_price__only_rises(core: Core) -> None:
+    """GV-02: as above for how large that favour is."""
+    for bps in (500, 501, 501, 2_000):
+        core.set_params(ETH, staleWidenBps=bps)
+        with reverts("Bounds_Refused", rule("staleWiden")):
+            core.set_params(ETH, staleWidenBps=bps - 1)
+    core.set_params(BTC, staleWidenBps=500)
+
+
+@pytest.mark.parametrize("changes", [{"maxPriceAge": 60}, {"staleWidenBps": 0}], ids=["older", "narrower"])
+def test_setParams__stricter_with_stale_prices__liquidates_nobody(core: Core, changes: dict[str, int]) -> None:
+    """An account that only the favour of its stale market keeps above maintenance: a draft's vote ended the favour
+    between two blocks."""
+    core.give_pool(20_000_000)
+    account = core.trader("trader", 10_000)
+    core.open(account, ETH, 60 * WAD)
+    core.tick(1, {ETH: 2_900 * WAD})
+    assert core.liquidator.isLiquidatable(account)
+    core.evm.advance(16)
+    standing = core.market.healthOf(account)
+    assert standing[0] >= standing[1]
+    name = "maxPriceAge" if "maxPriceAge" in changes else "staleWiden"
+    with reverts("Bounds_Refused", rule(name)):
+        core.set_params(ETH, **changes)
+    assert core.market.healthOf(account) == standing
 
 
 # --- haltOpening, resumeOpening ---

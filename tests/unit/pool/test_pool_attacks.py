@@ -230,7 +230,7 @@ def test_insolvent_market__exit__is_not_charged_for_it_and_takes_nothing_from_it
     with pytest.raises(Revert, match="RequestVault_OpeningLimit"):
         core.pool.executeRequest(request)  # the market is above its limit until it is reduced
     with core.evm.isolated():
-        core.order_book.setOrderConfig(ETH, (0, 0, 1, 60), sender=LISTING)
+        core.order_book.setOrderConfig(ETH, (0, 1, 1, 60, 0), sender=LISTING)
         core.close(trader, ETH)
         cash = core.cash(core.pool_account(ETH))
         core.pool.executeRequest(request)
