@@ -209,8 +209,8 @@ class OrderBookClient:
 
     def delegation(self, delegate: str, account: int | None = None) -> Delegated:
         """What `delegate` may do for an account."""
-        found = self.contracts.order_book.call("delegation", self._own(account), delegate)
-        return Delegated(scope_from(found.scope._asdict()), found.usedToday)
+        scope, used_today = self.contracts.order_book.call("delegation", self._own(account), delegate)
+        return Delegated(scope_from(scope._asdict()), used_today)
 
     # --- matching ------------------------------------------------------------------------------------------------
 

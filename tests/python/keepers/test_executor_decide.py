@@ -154,7 +154,7 @@ def test_decide__refused_at_this_record__waits_for_the_next() -> None:
 
 def test_decide__no_price_or_none_for_that_size__does_nothing() -> None:
     assert decide(snapshot(waiting(WAD, PRICE), markets=[market(price=None)])) == []
-    assert decide(snapshot(waiting(-700_000 * WAD, 0), markets=[market()])) == []
+    assert decide(snapshot(waiting(-700_000 * WAD, 1), markets=[market()])) == []
 
 
 def test_decide__queue_before_triggers() -> None:

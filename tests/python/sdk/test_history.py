@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from plimsoll.chain.rpc import RpcError, RpcUnavailable
-from plimsoll.sdk.events import Happened, OrderCancelled, OrderExecuted, OrderLeftQueue, OrderPlaced, decode_all
-from plimsoll.sdk.history import CHUNK_BLOCKS, Follower, OrderTracker, logs_between, occurrences, open_orders, topics_of
-from plimsoll.sdk.orders import market_order
+from plimsoll.sdk.events import (
+    AllCancelled,
+    Happened,
+    OrderCancelled,
+    OrderExecuted,
+    OrderLeftQueue,
+    OrderPlaced,
+    decode_all,
+)
+from plimsoll.sdk.history import (
+    CHUNK_BLOCKS,
+    Follower,
+    OrderTracker,
+    in_order,
+    logs_between,
+    occurrences,
+    open_orders,
+    topics_of,
+)
+from plimsoll.sdk.orders import limit_order, market_order
 from tests.support.deployment import World
 
 
@@ -93,10 +112,11 @@ def test_logs_between__node_refuses_single_blocks__gives_up(world: World, monkey
 
 AT = {"block_number": 1, "log_index": 0, "tx_hash": "0x"}
 HASH = b"\1" * 32
+ACCOUNT = 1 << 96
 
 
 def placed(sequence: int = 1) -> OrderPlaced:
-    order = market_order(1 << 96, 1, 5, salt=1)
+    order = market_order(ACCOUNT, 1, 5, salt=1)
     return OrderPlaced(
         hash=HASH,
         account=1,
@@ -141,3 +161,36 @@ def test_tracker__order_left_the_queue__waits_without_a_place() -> None:
     tracker.end(HASH)
     tracker.feed([placed(7)])
     assert not tracker.open
+
+
+def cancelled(counter: int, account: int = ACCOUNT) -> AllCancelled:
+    return AllCancelled(account=account, counter=counter, **AT)  # type: ignore[arg-type]
+
+
+def waits(counter: int) -> OrderPlaced:
+    order = limit_order(ACCOUNT, 1, 5, 6, counter=counter, salt=1)
+    return dataclasses.replace(placed(0), order=order)
+
+
+@pytest.mark.parametrize(
+    ("records", "open_count"),
+    [
+        ([waits(0), cancelled(1)], 0),
+        ([waits(1), cancelled(1)], 1),  # placed after it, and read before
+        ([waits(0), cancelled(1, 2 << 96)], 1),
+        ([placed(7), cancelled(1)], 1),  # market orders that were placed stay
+        ([cancelled(1), waits(0)], 0),  # read again after the end
+        ([cancelled(2), cancelled(1), waits(1)], 0),
+        ([waits(0), cancelled(1), waits(0)], 0),
+    ],
+)
+def test_open_orders__after_a_cancel_all__are_those_of_the_new_counter(
+    records: list[Happened], open_count: int
+) -> None:
+    assert len(open_orders(records)) == open_count
+
+
+def test_in_order__of_two_readings__is_the_chains() -> None:
+    first, second = placed(1), dataclasses.replace(placed(2), log_index=1)
+    third = dataclasses.replace(placed(3), block_number=2)
+    assert in_order([third, second, first]) == [first, second, third]
