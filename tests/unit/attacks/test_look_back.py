@@ -147,7 +147,7 @@ def test_look_back__of_another_ones_order__is_not_his_to_end(core: Core, account
     victim = core.trader("victim", 100_000)
     order = core.order(victim, ETH, BASE)
     core.place(order)
-    with reverts("OrderBook_NotOwner", victim, MALLORY):
+    with reverts("OrderBook_NotPermitted", victim, MALLORY):
         core.order_book.cancel(order, sender=MALLORY)
     with reverts("OrderBook_NotCancellable", core.order_book.hashOf(order)):
         core.order_book.cancel(order, sender=actor("victim"))

@@ -6,8 +6,21 @@ from typing import Any
 
 import pytest
 
-from tests.support.core import BTC, BTC_PRICE, ETH, ETH_PRICE, KEEPER, ORDER_CONFIG, WAD, Core, account_id, deploy_core
-from tests.support.evm import Evm, known, reverts
+from tests.support.core import (
+    BTC,
+    BTC_PRICE,
+    ETH,
+    ETH_PRICE,
+    KEEPER,
+    LIMIT_ORDER,
+    MARKET_ORDER,
+    ORDER_CONFIG,
+    WAD,
+    Core,
+    account_id,
+    deploy_core,
+)
+from tests.support.evm import Evm, Revert, known, reverts
 from tests.unit.attacks.reference import MALLORY, base_of, main_account, place, wealth
 
 EXECUTION = ORDER_CONFIG["executionFee"]
@@ -145,21 +158,30 @@ def test_gains_as_collateral__bought_below_the_index__do_not_count_at_once(core:
 # --- 17: locked in below maintenance ---
 
 
+@pytest.mark.parametrize("kind", [MARKET_ORDER, LIMIT_ORDER], ids=["placed_before", "placed_below"])
 @pytest.mark.parametrize("percent", [5, 25, 75, 100])
 @pytest.mark.parametrize("fall", [22, 30, 40, 48])
 def test_below_maintenance__own_close_of_a_part__is_filled_and_charged_as_a_close_out(
-    core: Core, percent: int, fall: int
+    core: Core, percent: int, fall: int, kind: int
 ) -> None:
     """Below maintenance, closing a quarter cost more than the margin it freed, and a draft's check of health reverted:
     trapped until a keeper came. A reduction is never refused for margin. It is charged what a close-out of the same
-    part would cost, so that it is no way round the penalty, and leaves the account no less healthy."""
+    part would cost, so that it is no way round the penalty, and leaves the account no less healthy. By an order that was
+    queued before the fall; below maintenance there is nothing left to set aside for a market order, and a limit order,
+    which sets nothing aside, is the way out."""
     account = main_account(core, 52_500)
     size = base_of(1_000_000, ETH_PRICE)
     core.open(account, ETH, size)
-    core.tick(1, {ETH: ETH_PRICE * (1_000 - fall) // 1_000})
-    order = core.order(account, ETH, -size * percent // 100, reduce_only=True)
+    price = ETH_PRICE * (1_000 - fall) // 1_000
+    order = core.order(account, ETH, -size * percent // 100, kind=kind, reduce_only=True)
+    if kind == LIMIT_ORDER:
+        core.tick(1, {ETH: price})
+        equity, maintenance = core.market.healthOf(account)
+        with pytest.raises(Revert, match="OrderBook_InsufficientCash") as refused:
+            place(core, {**order, "kind": MARKET_ORDER})
+        assert refused.value.values[0] == equity - maintenance < 0
     place(core, order)
-    core.tick(2)
+    core.tick(2, {ETH: price})
     equity, maintenance = core.market.healthOf(account)
     assert 0 < equity < maintenance
     receipt = core.execute(order)

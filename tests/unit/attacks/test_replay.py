@@ -61,7 +61,7 @@ def test_replay__of_an_order_that_ended__is_refused_for_ever(core: Core, end: An
             core.order_book.cancel(order, sender=actor("victim"))
         with reverts("OrderBook_AlreadyUsed", hash_):
             core.order_book.place(order, sender=actor("victim"))
-        with reverts("OrderBook_NotOwner", victim, MALLORY):
+        with reverts("OrderBook_NotPermitted", victim, MALLORY):
             core.order_book.place(order, sender=MALLORY)
         skipped = core.order_book.executeBatch([order, order], [], sender=MALLORY)
         assert len(skipped.events("OrderSkipped")) == len(skipped.logs) == 2
