@@ -11,7 +11,7 @@ from plimsoll.core.units import WAD
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.events import OrderCancelled, OrderExecuted, OrderFailed
-from plimsoll.sdk.orders import market_order
+from plimsoll.sdk.orders import Order, OrderKind, market_order
 from plimsoll.sdk.quotes import quote_of, worse_by
 from plimsoll.sdk.snapshots import model_state, read_accounts, read_markets
 from tests.support.core import BTC, ETH, ETH_PARAMS, LISTING, deploy_core
@@ -233,6 +233,109 @@ def test_wait_for__no_price_in_time__is_void(world: World) -> None:
     world.execute(placed)
     ended = trader.wait_for(placed, 1)
     assert (ended.status, ended.reason) == ("void", "no price was recorded in time")
+
+
+# --- exits --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "base"), [(None, -2 * WAD), ("all", -2 * WAD), ("0.5", -WAD // 2), (9, -9 * WAD)])
+def test_stop_loss_order__of_a_long__sells_at_any_price(world: World, size: str | int | None, base: int) -> None:
+    trader = world.trader("trader", 10_000)
+    world.open(trader, "ETH", "2")
+    order = trader.stop_loss_order("ETH", "2_900", size, expiry=99)
+    expected = Order(trader.account(), ETH, OrderKind.STOP_LOSS, base, 0, 2_900 * WAD, True, expiry=99, salt=order.salt)
+    assert order == expected
+    assert trader.stop_loss_order("ETH", 2_900, acceptable_price="2_850").acceptable_price == 2_850 * WAD
+
+
+def test_take_profit_order__of_a_short__buys_a_little_above_its_trigger(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    world.open(trader, "ETH", "-2")
+    order = trader.take_profit_order("ETH", "2_900")
+    assert (order.base, order.trigger_price) == (2 * WAD, 2_900 * WAD)
+    assert order.acceptable_price == worse_by(2_900 * WAD, 1, 50)
+    assert trader.take_profit_order("ETH", "2_900", slippage_bps=0).acceptable_price == 2_900 * WAD
+    assert trader.take_profit_order("ETH", "2_900", acceptable_price=2_950).acceptable_price == 2_950 * WAD
+
+
+@pytest.mark.parametrize(
+    ("side", "kind", "refused", "fine"),
+    [
+        ("2", "stop_loss_order", "3000", "2999.999999"),
+        ("2", "take_profit_order", "3000", "3000.000001"),
+        ("-2", "stop_loss_order", "3000", "3000.000001"),
+        ("-2", "take_profit_order", "3000", "2999.999999"),
+    ],
+)
+def test_exits__due_at_once__are_refused(world: World, side: str, kind: str, refused: str, fine: str) -> None:
+    trader = world.trader("trader", 10_000)
+    world.open(trader, "ETH", side)
+    with pytest.raises(UserError, match=r"ETH/USD: the index is \$3,000.00, and the order would be due at"):
+        getattr(trader, kind)("ETH", refused)
+    assert getattr(trader, kind)("ETH", fine).reduce_only
+
+
+@pytest.mark.parametrize("size", ["0", "-1"])
+def test_exits__no_position_or_size__are_refused(world: World, size: str) -> None:
+    trader = world.trader("trader", 10_000)
+    with pytest.raises(UserError, match="the account has no position to close"):
+        trader.stop_loss_order("ETH", 2_900)
+    world.open(trader, "ETH", "2")
+    with pytest.raises(UserError, match=f"size: {size} is not more than zero"):
+        trader.take_profit_order("ETH", 3_900, size)
+
+
+def test_bracket__with_a_price__enters_by_a_limit_order(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    found = trader.bracket("ETH", "1", "2_800", "3_100", price="2_900", slippage_bps=100, expiry=99)
+    assert (found.entry.kind, found.entry.acceptable_price) == (OrderKind.LIMIT, 2_900 * WAD)
+    assert (found.stop_loss.trigger_price, found.stop_loss.acceptable_price) == (2_800 * WAD, 0)
+    assert (found.take_profit.trigger_price, found.take_profit.acceptable_price) == (3_100 * WAD, 3_069 * WAD)
+    assert (found.entry.expiry, found.stop_loss.expiry, found.take_profit.expiry) == (0, 99, 99)
+    # above the index now, and not yet due when the entry is filled
+    assert trader.bracket("ETH", "-1", "3_200", "3_050", price="3_100").take_profit.trigger_price == 3_050 * WAD
+
+
+def test_bracket__without_a_price__enters_by_a_market_order(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    found = trader.bracket("ETH", "-1", "3_100", "2_900", slippage_bps=100)
+    assert found.entry.kind == OrderKind.MARKET
+    assert found.entry.acceptable_price == worse_by(trader.quote("ETH", -1).fill_price, -1, 100)
+    with pytest.raises(UserError, match=r"the order would be due at \$2,990.00 at once"):
+        trader.bracket("ETH", "-1", "2_990", "2_900")
+    with pytest.raises(UserError, match="stop-loss of a sell lies above its take-profit"):
+        trader.bracket("ETH", "-1", "2_900", "3_100")
+
+
+def test_ladder__of_a_position__closes_all_of_it(world: World) -> None:
+    trader = world.trader("trader", 10_000)
+    world.open(trader, "ETH", "2")
+    placed = trader.place_together(trader.ladder("ETH", 3_100, 3_300, 3))
+    assert [one.order.trigger_price for one in placed] == [3_100 * WAD, 3_200 * WAD, 3_300 * WAD]
+    for price, rung in zip((3_100, 3_200, 3_300), placed, strict=True):
+        world.tick(2, {ETH: price * WAD})
+        world.execute(rung)
+        assert trader.wait_for(rung, 1).status == "filled"
+    assert trader.position("ETH") is None
+    assert [fill.role for fill in trader.fills()] == ["pool"] * 4
+
+
+@pytest.mark.parametrize(
+    ("size", "steps", "said"),
+    [
+        (None, 6, r"the exit at \$3,200.00 would leave a position of \$533.33; the market's minimum is \$1,000.00"),
+        ("0.9", 3, r"the exit at \$3,200.00 would leave a position of \$320.00"),
+        (None, 0, "0 is no number of them"),
+    ],
+)
+def test_ladder__parts_too_small__are_refused(world: World, size: str | None, steps: int, said: str) -> None:
+    trader = world.trader("trader", 10_000)
+    world.open(trader, "ETH", "1")
+    with pytest.raises(UserError, match=said):
+        trader.ladder("ETH", 3_200, 3_200, steps, size)
+    assert len(trader.ladder("ETH", 3_200, 3_200, 3)) == 3
+    with pytest.raises(UserError, match="at once"):
+        trader.ladder("ETH", 3_000, 3_200, 2)
 
 
 # --- snapshots ----------------------------------------------------------------------------------------------------

@@ -34,3 +34,29 @@ def test_refusals_as_user_errors__a_revert__starts_with_what_was_tried() -> None
         refusals_as_user_errors("cancel"),
     ):
         raise Reverted(b"", "OrderBook_NotCancellable", {"hash": b""})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        (
+            "OrderBook_InvalidTerms",
+            {"field": b"expiry".ljust(32, b"\0")},
+            "a market order that others place on a signature needs an expiry",
+        ),
+        ("OrderBook_InvalidTerms", {"field": b"foo".ljust(32, b"\0")}, "its foo makes no sense with the rest"),
+        (
+            "OrderBook_NotPermitted",
+            {"account": 0xAB << 96, "caller": "0x" + "00" * 20},
+            f"the signature is nobody's, and account {0xAB << 96:#x} needs its owner's or a delegate's",
+        ),
+        (
+            "OrderBook_BudgetExceeded",
+            {"account": 1, "delegate": "0x", "left": 250, "wanted": 1_000},
+            "the delegate may trade $250.00 more today, and this counts as $1,000.00",
+        ),
+        ("OrderBook_Overfilled", {"hash": b"", "left": 5 * 10**17}, "only 0.5 of the order is left"),
+    ],
+)
+def test_in_words__orders__say_what_is_wrong(name: str, values: dict[str, object], said: str) -> None:
+    assert in_words(Reverted(b"", name, values)) == said
