@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar, runtime_checkable
 
 from plimsoll.chain.rpc import RpcError, RpcUnavailable
 from plimsoll.chain.transactions import Block, Chain, Reverted, Signer
@@ -61,6 +61,15 @@ class Job(Protocol[S, A]):
 
     def act(self, actions: Sequence[A], log: Log, stop: threading.Event) -> None:
         """Simulate each action and send it if it still does something; return early once `stop` is set."""
+        ...
+
+
+@runtime_checkable
+class Withdraws(Protocol):
+    """A job that leaves something standing between rounds, outside of the chain, which others can act on."""
+
+    def withdraw(self, why: str, log: Log) -> None:
+        """Take it back, without the node's help: the node is lost, or this is the end. Raises nothing."""
         ...
 
 
@@ -148,6 +157,7 @@ class Runner:
                 continue
             if rounds != 0:
                 self.stop.wait(self.pace.poll)
+        self._withdraw("stopped")
         self.log("stopped")
         return 0
 
@@ -192,7 +202,12 @@ class Runner:
             self._trouble = trouble
         self._failures += 1
         self._unsure = True
+        self._withdraw(kind)
         self.stop.wait(self.pace.wait(self._failures))
+
+    def _withdraw(self, why: str) -> None:
+        if not self.dry_run and isinstance(self.job, Withdraws):
+            self.job.withdraw(why, self.log)
 
     def _recovered(self) -> None:
         if self._trouble:
