@@ -275,7 +275,7 @@ def with_a_market_gone_stale(core: Core, trader: int) -> tuple[dict[str, Any], i
 
 
 def test_execute__another_market_stale__is_refused_whole_until_twice_the_window(core: Core, trader: int) -> None:
-    """OB-03: its own market's price is there, so it can't be voided; whoever brings the other price may still fill it."""
+    """OB-03: its own market's price is there, so it is not void; whoever brings the other price may still fill it."""
     order, start, published = with_a_market_gone_stale(core, trader)
     cash, aside = core.cash(trader), reserved(core, trader)
     for wait in (0, WINDOW + 1, 2 * WINDOW):

@@ -254,7 +254,7 @@ def test_execute__limit_order_at_a_doubtful_price__waits(core: Core, trader: int
 def test_execute__reduce_only_limit_order_with_nothing_to_reduce__is_void_and_unpaid(
     core: Core, trader: int, held: int
 ) -> None:
-    """No position, or one of the order's own sign: what is left of a closed position's stop ends when anyone tries it."""
+    """No position, or one of the order's own sign: the stop of a position that was closed ends when anyone tries it."""
     if held:
         core.open(trader, ETH, held)
     order, _ = placed(core, trader, -5 * WAD, reduce_only=True)
