@@ -50,8 +50,8 @@ def match_orders(state: State, now: int, sender: int, maker: Signed, taker: Sign
     """Fill `base` of both orders against each other."""
     _require_terms(maker.order, taker.order, base)
     _require_matchable(state, now, taker, base)
-    _require_matchable(state, now, maker, base)
     _require_all(taker, base)
+    _require_matchable(state, now, maker, base)
     done = _fill(state, now, sender, maker, taker, base)
     _end_rest(state, taker)
     return done

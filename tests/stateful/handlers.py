@@ -5,55 +5,17 @@ A handler takes a `World` and a `Choices`, so that the same handlers serve the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from random import Random
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-from plimsoll.core.orders import Order
-from plimsoll.risk.orders import PENDING, SPENT, WAITING
-from plimsoll.sdk.signing import order_hash
-from tests.stateful.world import MARKETS, TRADERS, WAD, World, model_params
+from tests.stateful import matches, orders
+from tests.stateful.choices import Choices
+from tests.stateful.people import BOTS, TRADERS, actor, address, main
+from tests.stateful.world import MARKETS, WAD, World, model_params
 from tests.support import core as support
-from tests.support.core import MAX_PRICE, account_id, actor, owner_of
-
-T = TypeVar("T")
-
-
-class Choices(Protocol):
-    """Where a handler's arguments come from."""
-
-    def pick(self, items: Sequence[T]) -> T: ...
-
-    def integer(self, low: int, high: int) -> int: ...
-
-    def chance(self, percent: int) -> bool: ...
-
-
-class Seeded:
-    """Choices of a seeded generator."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = Random(seed)
-
-    def pick(self, items: Sequence[T]) -> T:
-        return items[int(self.random.random() * len(items))]
-
-    def integer(self, low: int, high: int) -> int:
-        return low + int(self.random.random() * (high - low + 1))
-
-    def chance(self, percent: int) -> bool:
-        return self.random.random() * 100 < percent
-
+from tests.support.core import account_id, owner_of
 
 Handler = Callable[[World, Choices], None]
-
-
-def _main(name: str) -> int:
-    return account_id(actor(name))
-
-
-def _address(name: str) -> int:
-    return int(actor(name), 16)
 
 
 # --- vault ---
@@ -146,116 +108,6 @@ def wait(w: World, c: Choices) -> None:
     w.evm.advance(seconds)
 
 
-# --- orders ---
-
-
-def place(w: World, c: Choices) -> None:
-    account = c.pick(w.accounts)
-    isolated = account >> 64 & 0xFFFFFFFF
-    market = isolated if isolated and c.chance(97) else c.pick(MARKETS)
-    base, reduce_only = _size(w, c, account, market)
-    is_limit = c.chance(30)
-    price = w.prices[market]
-    if c.chance(70):
-        acceptable = MAX_PRICE if base > 0 else 0
-    else:
-        acceptable = price * (10_000 + c.integer(-100, 100)) // 10_000
-    expiry = w.now + c.integer(-1, 30) if (is_limit and c.chance(40)) or c.chance(2) else 0
-    w.salt += 1
-    order = Order(account, market, int(is_limit), base, acceptable, reduce_only=reduce_only, expiry=expiry, salt=w.salt)
-    if w.open_orders and c.chance(2):
-        order = c.pick(list(w.open_orders))
-    owner = owner_of(order.account) if c.chance(98) else actor(c.pick(TRADERS))
-    done = w.call(
-        "place",
-        lambda: w.model.place(order, now=w.now, sender=int(owner, 16)),
-        owner,
-        w.core.order_book.place,
-        tuple(order),
-        touches=(order.account,),
-    )
-    if done is not None:
-        w.open_orders[order] = order_hash(order)
-
-
-def _size(w: World, c: Choices, account: int, market: int) -> tuple[int, bool]:
-    """A signed size: around the position to reduce it, or around what the account's cash carries."""
-    held = w.model.position(account, market, w.now)[0]
-    price = w.prices[market]
-    if held and c.chance(45):
-        part = c.pick((4_000, 5_000, 10_000, 10_000, 10_000, 12_000))
-        return -held * part // 10_000, c.chance(60)
-    if c.chance(2):
-        return 0, False
-    cash = max(w.model.cash_of(account), 1_000 * WAD)
-    dollars = cash * c.integer(1, 22) if c.chance(85) else c.integer(500, 9_000_000) * WAD
-    sign = c.pick((1, 1, -1))
-    return sign * dollars * WAD // price, c.chance(4)
-
-
-def cancel(w: World, c: Choices) -> None:
-    order = _some_order(w, c, WAITING)
-    if order is None:
-        return
-    owner = owner_of(order.account) if c.chance(95) else actor(c.pick(TRADERS))
-    w.call(
-        "cancel",
-        lambda: w.model.cancel(order, now=w.now, sender=int(owner, 16)),
-        owner,
-        w.core.order_book.cancel,
-        tuple(order),
-        touches=(order.account,),
-    )
-
-
-def execute(w: World, c: Choices) -> None:
-    order = _some_order(w, c, PENDING) if c.chance(75) else _some_order(w, c, WAITING)
-    if order is None:
-        return
-    keeper = c.pick(TRADERS)
-    w.call(
-        "execute",
-        lambda: w.model.execute(order, now=w.now, sender=_address(keeper)),
-        actor(keeper),
-        w.core.order_book.execute,
-        tuple(order),
-        [],
-        touches=(order.account, _main(keeper), w.core.fund_main),
-    )
-
-
-def execute_batch(w: World, c: Choices) -> None:
-    found = [_some_order(w, c, PENDING) for _ in range(c.integer(1, 4))]
-    orders = [order for order in found if order is not None]
-    keeper = c.pick(TRADERS)
-    w.call(
-        "executeBatch",
-        lambda: w.model.execute_batch(orders, now=w.now, sender=_address(keeper)),
-        actor(keeper),
-        w.core.order_book.executeBatch,
-        [tuple(order) for order in orders],
-        [],
-        touches=(*(order.account for order in orders), _main(keeper), w.core.fund_main),
-    )
-
-
-def _some_order(w: World, c: Choices, status: int) -> Order | None:
-    """Mostly one in this status, the next in its queue first; now and then any that ever was."""
-    if w.spent and c.chance(4):
-        return c.pick(w.spent[-50:])
-    records, live = w.model.state.orders, []
-    for order, key in list(w.open_orders.items()):
-        found = records[key].status
-        if found == SPENT:
-            del w.open_orders[order]
-            w.spent.append(order)
-        elif found == status:
-            live.append(order)
-    if not live:
-        return None
-    return live[0] if status == PENDING and c.chance(85) else c.pick(live)
-
-
 # --- liquidation ---
 
 
@@ -284,13 +136,13 @@ def liquidate(w: World, c: Choices) -> None:
     market = _held_market(w, c, account)
     w.call(
         "liquidate",
-        lambda: w.model.liquidate(account, market, now=w.now, sender=_address(keeper)),
+        lambda: w.model.liquidate(account, market, now=w.now, sender=address(keeper)),
         actor(keeper),
         w.core.liquidator.liquidate,
         account,
         market,
         [],
-        touches=(account, _main(keeper), w.core.fund_main),
+        touches=(account, main(keeper), w.core.fund_main),
     )
 
 
@@ -302,7 +154,7 @@ def take_over(w: World, c: Choices) -> None:
     held = w.model.position(account, market, w.now)[0]
     base = held * c.pick((2_500, 5_000, 10_000, 10_000, 10_001)) // 10_000
     to_account = c.pick(w.accounts)
-    taker = owner_of(to_account) if c.chance(97) else actor(c.pick(TRADERS))
+    taker = owner_of(to_account) if c.chance(80) else actor(c.pick((*BOTS, *TRADERS)))
     w.call(
         "takeOver",
         lambda: w.model.take_over(account, market, base, to_account, now=w.now, sender=int(taker, 16)),
@@ -326,12 +178,12 @@ def absorb(w: World, c: Choices) -> None:
     account = c.pick(bankrupt) if bankrupt and c.chance(95) else c.pick(w.accounts)
     w.call(
         "absorb",
-        lambda: w.model.absorb(account, now=w.now, sender=_address(keeper)),
+        lambda: w.model.absorb(account, now=w.now, sender=address(keeper)),
         actor(keeper),
         w.core.liquidator.absorb,
         account,
         [],
-        touches=(account, _main(keeper), w.core.fund_main),
+        touches=(account, main(keeper), w.core.fund_main),
     )
 
 
@@ -370,19 +222,19 @@ def sweep(w: World, c: Choices) -> None:
 def request_deposit(w: World, c: Choices) -> None:
     name, owner, controller = c.pick(("pool", "fund")), c.pick(TRADERS), c.pick(TRADERS)
     sender = owner if c.chance(95) else c.pick(TRADERS)
-    amount = _amount_to_take(w, c, _main(owner))
+    amount = _amount_to_take(w, c, main(owner))
     vault, twin = getattr(w.core, name), getattr(w.model, name)
     request = w.call(
         f"{name} requestDeposit",
         lambda: w.model.request_deposit(
-            twin, amount, _address(controller), _address(owner), now=w.now, sender=_address(sender)
+            twin, amount, address(controller), address(owner), now=w.now, sender=address(sender)
         ),
         actor(sender),
         vault.requestDeposit,
         amount,
         actor(controller),
         actor(owner),
-        touches=(_main(owner), account_id(vault, 0, 1)),
+        touches=(main(owner), account_id(vault, 0, 1)),
     )
     if request is not None:
         w.requests[name].append(request)
@@ -391,13 +243,11 @@ def request_deposit(w: World, c: Choices) -> None:
 def request_redeem(w: World, c: Choices) -> None:
     name, owner = c.pick(("pool", "fund")), c.pick(TRADERS)
     vault, twin = getattr(w.core, name), getattr(w.model, name)
-    held = twin.balances.get(_address(owner), 0)
+    held = twin.balances.get(address(owner), 0)
     shares = held * c.pick((1_000, 5_000, 10_000)) // 10_000 + (1 if c.chance(5) else 0)
     request = w.call(
         f"{name} requestRedeem",
-        lambda: w.model.request_redeem(
-            twin, shares, _address(owner), _address(owner), now=w.now, sender=_address(owner)
-        ),
+        lambda: w.model.request_redeem(twin, shares, address(owner), address(owner), now=w.now, sender=address(owner)),
         actor(owner),
         vault.requestRedeem,
         shares,
@@ -470,10 +320,14 @@ def halt(w: World, c: Choices) -> None:
 HANDLERS: dict[str, tuple[Handler, int]] = {
     "wait": (wait, 130),
     "record": (record, 260),
-    "place": (place, 170),
-    "execute": (execute, 190),
-    "execute_batch": (execute_batch, 40),
-    "cancel": (cancel, 15),
+    "place": (orders.place, 190),
+    "execute": (orders.execute, 210),
+    "execute_batch": (orders.execute_batch, 50),
+    "cancel": (orders.cancel, 20),
+    "cancel_all": (orders.cancel_all, 4),
+    "delegate": (orders.delegate, 12),
+    "match": (matches.match, 90),
+    "match_batch": (matches.match_batch, 40),
     "deposit": (deposit, 30),
     "withdraw": (withdraw, 30),
     "transfer": (transfer, 20),

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from tests.stateful.handlers import HANDLERS, Seeded
+from tests.stateful.choices import Seeded
+from tests.stateful.handlers import HANDLERS
 from tests.stateful.world import World
 
 CHECK_EVERY = 200
@@ -39,16 +40,47 @@ REACHED = (
     "withdraw: MarginVault_InsufficientMargin",
     "transfer: done",
     "place: done",
+    "place: OrderBook_BudgetExceeded",
+    "placeFor: done",
+    "placeFor: OrderBook_InsufficientCash",
+    "placeFor: OrderBook_NotPermitted",
     "cancel: done",
+    "cancelFor: done",
+    "cancelFor: OrderBook_BadSignature",
+    "cancelAll: done",
+    "cancelAllFor: done",
+    "setDelegate: done",
+    "setDelegateFor: done",
     "execute: filled",
     "execute: void",
     "execute: failed PerpMarket_InsufficientMargin",
     "execute: failed PerpMarket_PriceNotAcceptable",
+    "execute limit: filled",
+    "execute limit: OrderBook_ParentPending",
+    "execute limit: OrderBook_MarketOrdersPending",
+    "execute stop loss: filled",
+    "execute stop loss: void",
+    "execute stop loss: OrderBook_NotTriggered",
+    "execute take profit: filled",
+    "execute take profit: void",
+    "execute take profit: OrderBook_NotTriggered",
     "executeBatch: done",
+    "matchOrders: done",
+    "matchOrders: OrderBook_OutsideBand",
+    "matchOrders: OrderBook_Overfilled",
+    "matchOrders: OrderBook_FillOrKill",
+    "matchOrders: OrderBook_BudgetExceeded",
+    "matchOrders: PerpMarket_InsufficientMargin",
+    "matchOrders: PerpMarket_NothingToReduce",
+    "matchBatch: done",
+    "matchBatch: OrderBook_NothingMatched",
+    "matchBatch skipped: OrderBook_Overfilled",
+    "matchBatch skipped: PerpMarket_InsufficientMargin",
     "liquidate: done",
     "liquidate: Liquidator_Healthy",
     "liquidate: Liquidator_CapReached",
     "takeOver: done",
+    "takeOver: OrderBook_NotPermitted",
     "absorb: done",
     "sweep: done",
     "deleverage: done",

@@ -14,26 +14,27 @@ from typing import Any
 from eth_utils import keccak
 
 from plimsoll.core.orders import Order
+from plimsoll.risk.commitments import FILLED, QUEUED, WAITING
 from plimsoll.risk.config import MarketParams, OrderParams, RequestParams
+from plimsoll.risk.delegates import Grant
+from plimsoll.risk.execution import Outcome
 from plimsoll.risk.market import CAP_SECONDS
-from plimsoll.risk.orders import Outcome
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.refusals import Refusal
-from plimsoll.sdk.signing import order_hash
+from plimsoll.sdk.signing import Delegation, Domain, order_hash, struct_hash
+from tests.stateful.people import BOTS, TRADERS, actor
 from tests.support import core as support
-from tests.support.core import BTC, ETH, Core, account_id, actor, deploy_core
-from tests.support.evm import Contract, Evm, Revert, known
+from tests.support.core import BTC, ETH, Core, account_id, deploy_core
+from tests.support.evm import Contract, Evm, Receipt, Revert, known
 
 WAD = 10**18
 MASK_128 = (1 << 128) - 1
 MARKETS = (ETH, BTC)
-TRADERS = tuple(f"trader {number}" for number in range(5))
 START = 1_700_000_000
 
 VAULT_BALANCES = 0
 MARKET_STATES, MARKET_POSITIONS = 2, 4
-BOOK_QUEUES, BOOK_COMMITMENTS = 1, 2
-LIQUIDATOR_COUNTERS = 2
+BOOK_COMMITMENTS = 3
 
 
 def model_params(params: dict[str, Any]) -> MarketParams:
@@ -51,11 +52,20 @@ def slot_of(*path: int | bytes) -> int:
     return slot
 
 
-def as_int(value: Any) -> Any:
-    """Values of errors in the model's form: addresses and enums as ints."""
-    if isinstance(value, str) and value.startswith("0x"):
-        return int(value, 16)
-    return value
+def plain(value: Any) -> Any:
+    """Values of errors in one form: addresses as ints, names as the bytes32 that they are on chain."""
+    if not isinstance(value, str):
+        return value
+    return int(value, 16) if value.startswith("0x") else value.encode().ljust(32, b"\0")
+
+
+def named(refusal: Refusal) -> tuple[str, tuple[Any, ...]]:
+    return refusal.name, tuple(map(plain, refusal.values))
+
+
+def grant_hash(grant: Grant) -> bytes:
+    """The EIP-712 struct hash of what an owner signs for a delegate."""
+    return struct_hash(Delegation(grant.account, f"0x{grant.delegate:040x}", *grant[2:]))
 
 
 class Mismatch(AssertionError):
@@ -71,8 +81,13 @@ class World:
         core = self.core
         config = support.ORDER_CONFIG
         order_params = OrderParams(
-            config["settlementDelay"], config["settlementWindow"], config["executionFee"], config["feeReserveBps"]
+            config["settlementDelay"],
+            config["settlementWindow"],
+            config["executionFee"],
+            config["feeReserveBps"],
+            config["relayFee"],
         )
+        self.domain = Domain(self.evm.chain_id, core.order_book.address)
         self.model = Protocol(
             token_decimals=decimals,
             pool=int(core.pool.address, 16),
@@ -82,6 +97,7 @@ class World:
             pool_params=self._request_params(core.pool),
             fund_params=self._request_params(core.fund),
             order_hash=order_hash,
+            grant_hash=grant_hash,
         )
         self.params: dict[int, dict[str, Any]] = {}
         self.prices: dict[int, int] = {}
@@ -108,7 +124,8 @@ class World:
             account_id(core.fund, 0, 1),
         ]
         self.open_orders: dict[Order, Hashable] = {}
-        self.spent: list[Order] = []
+        self.ended: list[Order] = []
+        self.signed: list[Order] = []
         self.requests: dict[str, list[int]] = {"pool": [], "fund": []}
         self.salt = 0
         self.calls = 0
@@ -146,8 +163,13 @@ class World:
         method: Any,
         *args: Any,
         touches: Iterable[int] = (),
+        orders: Iterable[bytes] = (),
+        check: Callable[[Any, Receipt], None] | None = None,
     ) -> Any:
-        """Make a call on both and compare. Returns what the model returned, or None where both refused."""
+        """Make a call on both and compare. Returns what the model returned, or None where both refused.
+
+        `touches` are accounts, `orders` hashes whose words are compared; `check` compares result and receipt.
+        """
         self.calls += 1
         refusal: Refusal | None = None
         result: Any = None
@@ -156,26 +178,35 @@ class World:
         except Refusal as error:
             refusal = error
         try:
-            method.transact(*args, sender=sender)
+            receipt = method.transact(*args, sender=sender)
         except Revert as revert:
-            got = (revert.name, tuple(map(as_int, revert.values)))
+            got = (revert.name, tuple(map(plain, revert.values)))
             if refusal is None:
                 raise Mismatch(f"{name}{args}: the contracts refuse with {revert}, the model gives {result}") from None
-            want = (refusal.name, tuple(map(as_int, refusal.values)))
+            want = named(refusal)
             if got != want:
                 raise Mismatch(f"{name}{args}: the contracts refuse with {got}, the model with {want}") from None
-            self._count(f"{name}: {refusal.name}")
+            self.count(f"{name}: {refusal.name}")
             return None
         if refusal is not None:
             raise Mismatch(f"{name}{args}: the contracts accept, the model refuses with {refusal}")
         status = result.status if isinstance(result, Outcome) else "done"
         if isinstance(result, Outcome) and result.reason is not None:
             status = f"failed {result.reason.name}"
-        self._count(f"{name}: {status}")
+        self.count(f"{name}: {status}")
+        if check is not None:
+            check(result, receipt)
         self.compare(touches)
+        self.compare_orders(orders)
         return result
 
-    def _count(self, outcome: str) -> None:
+    def hold(self, want: Any, got: Any, what: str) -> None:
+        """Raises Mismatch unless both are equal."""
+        if want != got:
+            raise Mismatch(f"{what}: {got} on chain, {want} in the model")
+
+    def count(self, outcome: str) -> None:
+        """What happened, for whoever asks whether the walk came everywhere."""
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
     # --- comparison ---
@@ -238,9 +269,29 @@ class World:
             ]
             raise Mismatch(f"market {market}: " + "; ".join(wrong))
 
+    def compare_orders(self, keys: Iterable[Hashable]) -> None:
+        """The stored word of each order."""
+        storage, book = self.evm._revm.storage, self.core.order_book.address
+        for key in keys:
+            assert isinstance(key, bytes)
+            found = self.model.state.orders.get(key)
+            got = storage(book, slot_of(BOOK_COMMITMENTS, key))
+            if found is None:
+                self.hold(0, got, f"order {key.hex()}")
+                continue
+            status, not_before, sequence, reserved, fee, matched = found
+            if status in (QUEUED, WAITING) and reserved:
+                matched = reserved - fee
+            elif status == FILLED and not matched:
+                got &= (1 << 152) - 1  # the contracts leave the fee reserve where it was
+            want = status | not_before << 8 | sequence << 48 | fee << 88 | matched << 152
+            self.hold(hex(want), hex(got), f"order {key.hex()}")
+
     def compare_all(self) -> None:
         """Everything that is stored, every view of every account, the tokens, and the sums the slow way."""
         self.compare(self.everyone)
+        self.compare_orders(self.model.state.orders)
+        self._compare_delegates()
         core, model, now = self.core, self.model, self.now
         tokens = core.token.balanceOf(core.vault)
         assert tokens == model.state.totals.tokens, f"{tokens} tokens, {model.state.totals.tokens} in the model"
@@ -271,12 +322,22 @@ class World:
                 assert vault.balanceOf(actor(trader)) == twin.balances.get(int(actor(trader), 16), 0)
         model.check_sums(now)
 
+    def _compare_delegates(self) -> None:
+        book, model = self.core.order_book, self.model
+        for account in self.accounts:
+            assert book.counterOf(account) == model.counter_of(account)
+            for bot in BOTS:
+                scope, used = book.delegation(account, actor(bot))
+                want = model.delegation(account, int(actor(bot), 16), self.now)
+                assert (tuple(scope), used) == (tuple(want[0]), want[1])
+
     def _compare_counters(self, market: int) -> None:
         held = self.model.state.markets[market]
         window, moved, hour, absorbed = self.core.liquidator.counters(market)
-        moved = moved if self.now <= window + CAP_SECONDS else 0
+        published_at = held.newest.published_at if held.newest else 0
+        moved = moved if published_at <= window + CAP_SECONDS else 0
         absorbed = absorbed if hour == self.now // 3_600 else 0
-        assert (moved, absorbed) == (held.moved_in(self.now), held.absorbed_in(self.now)), market
+        assert (moved, absorbed) == (held.moved_in(published_at), held.absorbed_in(self.now)), market
 
     def _compare_withdrawable(self, account: int) -> None:
         try:

@@ -1,4 +1,5 @@
-"""A seeded population of traders: who holds what, at which leverage, on how much collateral, and since when.
+"""A seeded population of traders: who holds what, at which leverage, on how much collateral, since when, and how he
+trades.
 
 Dollars, leverages and shares are WAD ints; minutes count from the first bar of the prices.
 """
@@ -15,10 +16,18 @@ from plimsoll.risk.scenario.draws import Draws
 
 Side = Literal["long", "short"]
 MarginMode = Literal["cross", "isolated"]
+Way = Literal["pool", "take", "quote"]
+"""Where an account trades: against the pool; with others, and for the rest against the pool; by quoting both sides."""
 
 MAX_LEVERAGE = 50 * WAD  # the protocol's constant that no configuration passes
 _LEVERAGE_STEP = WAD // 100
 _CENT = WAD // 100
+
+
+_SHARES = (
+    *("long_share", "cross_share", "two_market_share"),
+    *("book_share", "quoter_share", "stop_share", "relayed_share", "delegate_share"),
+)
 
 
 def _wad(text: str) -> int:
@@ -32,6 +41,10 @@ class PopulationParameters:
     Leverage is log-uniform in [leverage_min, leverage_max]; a leg's notional is log-normal with the given median and
     sigma, clamped to [size_min_usd, size_max_usd]. Accounts open within the `entry_spread_minutes` before the crash.
     Collateral is notional / leverage and `headroom_bps` of the notional on top, for fees and the impact of the fill.
+
+    `book_share` trade with others through the book, `quoter_share` of them by quoting: a quoter's legs are the markets
+    that it quotes in and the most it wants to hold there. `stop_share` protect their positions with exits that wait on
+    the chain; `relayed_share` sign their orders and leave the gas to a relayer; `delegate_share` are traded by a bot.
     """
 
     accounts: int = 240
@@ -49,6 +62,11 @@ class PopulationParameters:
     )
     entry_spread_minutes: int = 60
     headroom_bps: int = 100
+    book_share: int = _wad("0.25")
+    quoter_share: int = _wad("0.3")  # of those who trade through the book
+    stop_share: int = _wad("0.35")  # never quoters
+    relayed_share: int = _wad("0.2")
+    delegate_share: int = _wad("0.1")
 
     def __post_init__(self) -> None:
         _require(self.accounts > 0, "accounts", "must be at least 1")
@@ -59,7 +77,7 @@ class PopulationParameters:
         _require(self.size_min_usd <= self.size_median_usd, "size_median_usd", "must not be below size_min_usd")
         _require(self.size_median_usd <= self.size_max_usd, "size_max_usd", "must not be below size_median_usd")
         _require(0 <= self.size_sigma <= 4 * WAD, "size_sigma", "must lie between 0 and 4")
-        for name in ("long_share", "cross_share", "two_market_share"):
+        for name in _SHARES:
             _require(0 <= getattr(self, name) <= WAD, name, "must lie between 0 and 1")
         weights = self.market_weights.values()
         _require(bool(weights) and min(weights) >= 0 and sum(weights) > 0, "market_weights", "must have a positive one")
@@ -84,14 +102,25 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class Habits:
+    """How an account trades: where, whether its positions carry exits, who brings its orders and who decides."""
+
+    way: Way = "pool"
+    has_stops: bool = False
+    is_relayed: bool = False
+    has_delegate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AccountPlan:
-    """One account: its positions and the collateral (WAD dollars, whole cents) it is opened with."""
+    """One account: its positions, the collateral (WAD dollars, whole cents) it is opened with, and its habits."""
 
     name: str
     owner_index: int
     margin: MarginMode
     legs: tuple[Leg, ...]
     collateral_usd: int
+    habits: Habits = Habits()
 
     @property
     def isolated_market(self) -> str | None:
@@ -119,6 +148,7 @@ def build_population(parameters: PopulationParameters, *, crash_minute: int, see
 
     legs_in_all = sum(len(markets) for markets in held)
     longs = iter(Draws(seed, "population/sides").flags(legs_in_all, _share_of(legs_in_all, parameters.long_share)))
+    habits = _habits(parameters, Draws(seed, "population/habits"))
     sizes, leverages, entries = (Draws(seed, f"population/{name}") for name in ("sizes", "leverages", "entries"))
 
     plans = []
@@ -135,7 +165,8 @@ def build_population(parameters: PopulationParameters, *, crash_minute: int, see
             for market in markets
         )
         margin: MarginMode = "cross" if cross[index] else "isolated"
-        plans.append(AccountPlan(f"trader-{index:03d}", index, margin, legs, _collateral(parameters, legs)))
+        collateral = _collateral(parameters, legs)
+        plans.append(AccountPlan(f"trader-{index:03d}", index, margin, legs, collateral, habits[index]))
     return tuple(plans)
 
 
@@ -162,6 +193,21 @@ def _markets_held(parameters: PopulationParameters, cross: list[bool], draws: Dr
         else:
             held.append((first,))
     return held
+
+
+def _habits(parameters: PopulationParameters, draws: Draws) -> list[Habits]:
+    count = parameters.accounts
+    on_book = draws.flags(count, _share_of(count, parameters.book_share))
+    quotes = iter(draws.flags(sum(on_book), _share_of(sum(on_book), parameters.quoter_share)))
+    ways: list[Way] = [("quote" if next(quotes) else "take") if is_there else "pool" for is_there in on_book]
+    holders = count - ways.count("quote")
+    stops = iter(draws.flags(holders, min(holders, _share_of(count, parameters.stop_share))))
+    relayed = draws.flags(count, _share_of(count, parameters.relayed_share))
+    delegates = draws.flags(count, _share_of(count, parameters.delegate_share))
+    return [
+        Habits(way, way != "quote" and next(stops), is_relayed, has_delegate)
+        for way, is_relayed, has_delegate in zip(ways, relayed, delegates, strict=True)
+    ]
 
 
 def _leverage(parameters: PopulationParameters, draws: Draws) -> int:

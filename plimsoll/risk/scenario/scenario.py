@@ -14,6 +14,10 @@ files = {ETH = "eth.csv", BTC = "btc.csv"}   # beside the scenario file
 accounts = 400
 long_share = 0.7
 market_weights = {ETH = 0.6, BTC = 0.4}
+book_share = 0.25           # trade with each other
+stop_share = 0.35           # carry stop-losses and take-profits
+relayed_share = 0.2
+delegate_share = 0.1
 
 [keepers]
 publish_seconds = 15

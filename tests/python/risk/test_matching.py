@@ -218,6 +218,10 @@ def test_matchOrders__invalid__refused_in_the_order_of_the_specification():
         attempt(taker_signer=None)
     with refused(protocol, "OrderBook_Expired", NOW - 1):
         attempt()
+    taker = taker._replace(time_in_force=FOK)
+    with refused(protocol, "OrderBook_FillOrKill", taker, 10 * WAD - 1):
+        attempt(10 * WAD - 1)
+    taker = taker._replace(time_in_force=TimeInForce.GOOD_TILL_TIME)
     maker = maker._replace(expiry=NOW, base=-WAD)
     with refused(protocol, "OrderBook_Overfilled", maker, WAD):
         attempt(WAD + 1)
@@ -225,8 +229,6 @@ def test_matchOrders__invalid__refused_in_the_order_of_the_specification():
         attempt(maker_signer=KEEPER)
     maker = maker._replace(base=-10 * WAD)
     taker = taker._replace(time_in_force=FOK)
-    with refused(protocol, "OrderBook_FillOrKill", taker, 10 * WAD - 1):
-        attempt(10 * WAD - 1)
     attempt(10 * WAD)
 
 
@@ -404,23 +406,25 @@ def test_matchOrders__reduce_only__does_not_clamp():
     assert protocol.position(ACCOUNT, ETH, NOW)[0] == 0
 
 
-@pytest.mark.parametrize("sick_side", ["taker", "maker"])
-def test_matchOrders__wrong_market_or_isolated_only__refused(sick_side):
+@pytest.mark.parametrize("side", ["taker", "maker"])
+def test_matchOrders__wrong_market_or_isolated_only__refused(side):
     params = replace(PARAMS, isolated_only=True)
     protocol = deployed(PARAMS, PARAMS)
-    other = {"taker": TRADER, "maker": OTHER}[sick_side]
+    other = {"taker": TRADER, "maker": OTHER}[side]
     account = ids.pack(other, BTC)
     protocol.deposit(account, 10_000 * UNIT)
     orders = {"taker": TAKER, "maker": MAKER}
-    orders[sick_side] = orders[sick_side]._replace(account=account)
-    with refused(protocol, "PerpMarket_WrongMarket", account, ETH):
-        match(protocol, orders["maker"], orders["taker"])
+    orders[side] = orders[side]._replace(account=account)
+    for reduces in (False, True):
+        wrong = {name: order._replace(reduce_only=reduces and name == side) for name, order in orders.items()}
+        with refused(protocol, "PerpMarket_WrongMarket", account, ETH):
+            match(protocol, wrong["maker"], wrong["taker"])
     protocol.set_params(ETH, params, now=NOW)
     with refused(protocol, "PerpMarket_IsolatedOnly", ETH):
         match(protocol)
     isolated = ids.pack(other, ETH)
     protocol.deposit(isolated, 10_000 * UNIT)
-    orders[sick_side] = orders[sick_side]._replace(account=isolated)
+    orders[side] = orders[side]._replace(account=isolated)
     with refused(protocol, "PerpMarket_IsolatedOnly", ETH):
         match(protocol, orders["maker"], orders["taker"])
 
