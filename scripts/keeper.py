@@ -68,6 +68,15 @@ def _signer(chain: Chain, account: str | None, key_env: str | None, dry_run: boo
     return None if account is None and dry_run else signer_of(chain, account)
 
 
+def _beacon_keys(names: tuple[str, ...]) -> list[str]:
+    """Keys of beacons; the devnet's own where none are named there."""
+    from plimsoll.devnet.accounts import publisher_keys
+    from plimsoll.keepers.entry import keys_from_environment
+
+    keys = keys_from_environment(names)
+    return keys or (list(publisher_keys()) if network_name() == "devnet" else keys)
+
+
 @click.group()
 def cli() -> None:
     """Keep the protocol moving: publish prices, execute orders, liquidate."""
@@ -93,13 +102,10 @@ def publisher(
     move_bps: int,
 ) -> int:
     """Sign prices as API3 beacons and record them."""
-    from plimsoll.devnet.accounts import publisher_keys
-    from plimsoll.keepers.entry import keys_from_environment, price_source, run_publisher
+    from plimsoll.keepers.entry import price_source, run_publisher
     from plimsoll.keepers.publisher import Cadence
 
-    keys = keys_from_environment(beacon_key_env)
-    if not keys and network_name() == "devnet":
-        keys = list(publisher_keys())
+    keys = _beacon_keys(beacon_key_env)
     source = price_source(start.deployment.markets, prices=prices, file=price_file, series=series, speed=speed)
     return run_publisher(start, keys, source, Cadence(every, move_bps))
 
@@ -107,11 +113,34 @@ def publisher(
 @cli.command(cls=Command)
 @keeper
 @click.option("--max-batch", type=int, default=12, show_default=True, help="Orders in one transaction.")
-def executor(start: Start, max_batch: int) -> int:
-    """Execute orders as soon as they can be."""
-    from plimsoll.keepers.entry import run_executor
+@click.option("--eth-price", metavar="DOLLARS", help="What gas is valued by; the price of ETH/USD by default.")
+@click.option(
+    "--margin-bps", type=int, default=1_000, show_default=True, help="Of the cost: what rewards are above it."
+)
+@click.option("--sweep", is_flag=True, help="Also end orders that are dead, where a batch pays for it.")
+@click.option("--beacon-key-env", multiple=True, metavar="NAME", help="Keys that sign prices nobody else brings.")
+@click.option("--price", "prices", multiple=True, metavar="ETH/USD=3000", help="Such a price, fixed.")
+@click.option("--price-file", type=click.Path(path_type=Path), help="Such prices from a JSON file, read each time.")
+def executor(
+    start: Start,
+    max_batch: int,
+    eth_price: str | None,
+    margin_bps: int,
+    sweep: bool,
+    beacon_key_env: tuple[str, ...],
+    prices: tuple[str, ...],
+    price_file: Path | None,
+) -> int:
+    """Execute orders as soon as they can be and pay for it."""
+    from plimsoll.keepers.entry import price_source, run_executor
 
-    return run_executor(start, max_batch)
+    source = None
+    if prices or price_file is not None:
+        source = price_source(start.deployment.markets, prices=prices, file=price_file, job="executor")
+    keys = _beacon_keys(beacon_key_env) if source is not None else ()
+    return run_executor(
+        start, max_batch, eth_price=eth_price, margin_bps=margin_bps, sweeps=sweep, keys=keys, source=source
+    )
 
 
 @cli.command(cls=Command)

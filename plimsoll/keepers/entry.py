@@ -13,16 +13,18 @@ from plimsoll.chain.transactions import Chain, Signer
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import to_wad
-from plimsoll.keepers.executor import MAX_BATCH, Executor
+from plimsoll.keepers.batches import MAX_BATCH
+from plimsoll.keepers.executor import Executor, Terms
 from plimsoll.keepers.liquidator import Capital, Liquidator
 from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
-from plimsoll.keepers.publisher import Cadence, Publisher, feeds_of
+from plimsoll.keepers.publisher import Cadence, Publisher, SignedPrices, feeds_of
 from plimsoll.keepers.runner import Job, Pace, Runner, run_until_signalled
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.deployments import Deployment
 from plimsoll.sdk.snapshots import read_markets
 from plimsoll.sdk.views import market_named
 
+ETH_MARKET = "ETH/USD"
 NODE_SECONDS = 10.0
 """How long a keeper waits for an answer of its node before it counts as away."""
 
@@ -76,11 +78,12 @@ def price_source(
     file: Path | None = None,
     series: Iterable[str] = (),
     speed: int = 1,
+    job: str = "publisher",
 ) -> PriceSource:
     """The one source that was named: fixed prices (`ETH/USD=3000`), a file, or series (`ETH/USD=path.csv`)."""
     fixed, replayed = named_values(prices, "price"), named_values(series, "series")
     if (bool(fixed), file is not None, bool(replayed)).count(True) != 1:
-        raise UserError("publisher: name one source of prices: fixed prices, a file, or series")
+        raise UserError(f"{job}: name one source of prices: fixed prices, a file, or series")
     if fixed:
         return FixedPrices({market_named(markets, name): to_wad(price, what=name) for name, price in fixed.items()})
     if file is not None:
@@ -90,15 +93,47 @@ def price_source(
 
 def run_publisher(start: Start, keys: Iterable[str], source: PriceSource, cadence: Cadence) -> int:
     """Until SIGINT or SIGTERM. Returns the exit code."""
-    names = {market_id: name for name, market_id in start.deployment.markets.items()}
-    feeds = feeds_of(start.contracts, names, keys)
+    feeds = feeds_of(start.contracts, _market_names(start), keys)
     return _run(start, Publisher(start.contracts, start.signer, feeds, source, cadence=cadence))
 
 
-def run_executor(start: Start, max_batch: int = MAX_BATCH) -> int:
-    """Until SIGINT or SIGTERM. Returns the exit code."""
+def run_executor(
+    start: Start,
+    max_batch: int = MAX_BATCH,
+    *,
+    eth_price: str | None = None,
+    margin_bps: int = 0,
+    sweeps: bool = False,
+    keys: Iterable[str] = (),
+    source: PriceSource | None = None,
+) -> int:
+    """Until SIGINT or SIGTERM. Returns the exit code.
+
+    `eth_price` in dollars, that of the market ETH/USD without it; `margin_bps` of what sending costs; with `keys` and
+    `source` it signs the prices that an order is refused for the want of.
+    """
     require_prices(start)
-    return _run(start, Executor(start.contracts, start.signer, max_batch=max_batch))
+    terms = execution_terms(start.deployment.markets, eth_price, margin_bps, sweeps=sweeps)
+    prices = None
+    if source is not None:
+        prices = SignedPrices(feeds_of(start.contracts, _market_names(start), keys), source)
+    return _run(start, Executor(start.contracts, start.signer, max_batch=max_batch, terms=terms, prices=prices))
+
+
+def execution_terms(
+    markets: Mapping[str, int], eth_price: str | None = None, margin_bps: int = 0, *, sweeps: bool = False
+) -> Terms:
+    """What pays an executor. Raises UserError where nothing says what gas costs in dollars."""
+    if margin_bps < 0:
+        raise UserError(f"executor: a margin of {margin_bps} bps is negative")
+    if eth_price is not None:
+        price = to_wad(eth_price, what="ETH price")
+        if price <= 0:
+            raise UserError(f"executor: an ETH price of {eth_price} is not more than zero")
+        return Terms(eth_price=price, margin_bps=margin_bps, sweeps=sweeps)
+    if ETH_MARKET not in markets:
+        raise UserError(f"executor: no market {ETH_MARKET} says what gas costs; name a price of ETH")
+    return Terms(eth_market=markets[ETH_MARKET], margin_bps=margin_bps, sweeps=sweeps)
 
 
 def run_liquidator(
@@ -121,12 +156,16 @@ def require_prices(start: Start) -> None:
     markets = read_markets(contracts, contracts.chain.block()).values()
     if start.wait_for_prices or any(market.is_fresh() for market in markets):
         return
-    names = {market_id: name for name, market_id in start.deployment.markets.items()}
+    names = _market_names(start)
     ages = [
         f"{names.get(one.market_id, one.market_id)}: " + ("never" if (age := one.age()) is None else f"{age} s ago")
         for one in markets
     ]
     raise UserError(f"stale oracle: no price is fresh ({', '.join(ages) or 'no market is listed'}); run a publisher")
+
+
+def _market_names(start: Start) -> dict[int, str]:
+    return {market_id: name for name, market_id in start.deployment.markets.items()}
 
 
 def _run(start: Start, job: Job[Any, Any]) -> int:

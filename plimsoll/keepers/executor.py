@@ -1,20 +1,39 @@
 """The executor: settles orders as soon as they can be, and is paid their execution fees.
 
-Market orders go in the order of their queue, at the first record at or after their T, in batches; orders that wait for
-their price go when the newest record fills them, by the reference model's fill price. Each is simulated first.
+Market orders go in the order of their queue, at the first record at or after their T; orders that wait for their price
+go when the newest record fills them. Every batch is simulated right before it is sent, without what would be skipped,
+and nothing is sent that costs more than it pays.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from plimsoll.chain.contracts import decode_logs
-from plimsoll.chain.transactions import Block, Receipt, Reverted, Signer
+from plimsoll.chain.transactions import Block, Call, Receipt, Reverted, Signer
 from plimsoll.core.errors import UserError
+from plimsoll.keepers.batches import (
+    MAX_BATCH,
+    Batch,
+    Decision,
+    Leave,
+    Rescan,
+    Settle,
+    Snapshot,
+    Trigger,
+    decide,
+    due_in_queue,
+    may_go,
+    size_of,
+)
+from plimsoll.keepers.costs import Costs, GasMeter
+from plimsoll.keepers.open_orders import OpenOrders
+from plimsoll.keepers.patience import Patience
+from plimsoll.keepers.publisher import SignedPrices
 from plimsoll.keepers.runner import Fields, Log, account_shown, shown
-from plimsoll.risk.refusals import Refusal
+from plimsoll.keepers.triggers import Levels
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.events import (
     Happened,
@@ -26,129 +45,58 @@ from plimsoll.sdk.events import (
     Traded,
     decode_all,
 )
-from plimsoll.sdk.history import Follower, OpenOrder, OrderTracker, occurrences, topics_of
+from plimsoll.sdk.history import Follower, OpenOrder, occurrences, topics_of
 from plimsoll.sdk.snapshots import MarketSnapshot, read_markets
 
-MAX_BATCH = 12
-GAS_OF_BATCH = 500_000
-GAS_AN_ORDER = 700_000
+MAX_ASKED = 96
+"""How many waiting orders of a market one round looks at, the oldest first; those that go nowhere come back later."""
+MAX_RECORDS_DEAD = 8
+"""For how many records an order with nothing to reduce is left alone at most."""
+LIMIT_OF_BATCH = 500_000
+LIMIT_OF_ORDER = 700_000
 """The book wants 450,000 left before each attempt, and takes up to so much for one."""
+LIMIT_OF_PRICE = 400_000
+
+_STILL_OPEN = (1, 2)
+"""Queued, Waiting."""
+_ENDED = ("OrderBook_UnknownOrder", "OrderBook_WrongCounter", "OrderBook_Expired")
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What can be executed when. `refused`: at which record (its sequence) a simulation last refused an order."""
+class Terms:
+    """What pays. The price of ETH is `eth_price`, WAD dollars, or that of a market; without either sending is free.
 
-    now: int
-    """The newest block's time, Unix seconds."""
-    then: int
-    """When a transaction sent now is executed at the earliest."""
-    markets: Mapping[int, MarketSnapshot]
-    orders: tuple[OpenOrder, ...]
-    refused: Mapping[bytes, int]
+    `margin_bps` of the cost is what rewards have to be above it. `sweeps`: end orders along that are dead anyway.
+    """
+
+    eth_market: int | None = None
+    eth_price: int | None = None
+    margin_bps: int = 0
+    sweeps: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """Execute these market orders, the head of the queue first."""
+@dataclass(slots=True)
+class _Prepared:
+    """A batch as it is sent."""
 
-    market_id: int
-    orders: tuple[OpenOrder, ...]
+    batch: Batch
+    orders: list[OpenOrder]
+    rewards: list[int]
+    prices: dict[int, bytes]
+    """Signed prices to bring along, by market."""
+
+    def drop(self, place: int) -> None:
+        """One order; of a queue all after it as well."""
+        end = len(self.orders) if isinstance(self.batch, Settle) else place + 1
+        del self.orders[place:end], self.rewards[place:end]
 
     @property
-    def key(self) -> tuple[bytes, ...]:
-        return tuple(one.hash for one in self.orders)
+    def gas(self) -> int:
+        return LIMIT_OF_BATCH + LIMIT_OF_ORDER * len(self.orders) + LIMIT_OF_PRICE * len(self.prices)
 
-    def describe(self) -> Fields:
-        return {"do": "settle", "market": self.market_id, "orders": [one.hash.hex() for one in self.orders]}
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """Execute these orders, which waited for their price."""
-
-    market_id: int
-    orders: tuple[OpenOrder, ...]
-
-    @property
-    def key(self) -> tuple[bytes, ...]:
-        return tuple(one.hash for one in self.orders)
-
-    def describe(self) -> Fields:
-        return {"do": "trigger", "market": self.market_id, "orders": [one.hash.hex() for one in self.orders]}
-
-
-@dataclass(frozen=True, slots=True)
-class Rescan:
-    """The head of a queue is an order that nobody told us of: read all events again."""
-
-    market_id: int
-    head: int
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.market_id, self.head
-
-    def describe(self) -> Fields:
-        return {"do": "rescan", "market": self.market_id, "head": self.head}
-
-
-Decision = Settle | Trigger | Rescan
-
-
-def decide(snapshot: Snapshot, max_batch: int = MAX_BATCH) -> list[Decision]:
-    """What is due: queues from their heads for as long as orders are due, then triggers, `max_batch` at a time."""
-    decisions: list[Decision] = []
-    for market_id in sorted(snapshot.markets):
-        market = snapshot.markets[market_id]
-        mine = [one for one in snapshot.orders if one.order.market_id == market_id]
-        queue = {one.sequence: one for one in mine if one.is_queued}
-        if market.has_pending_orders and market.queue_head not in queue:
-            decisions.append(Rescan(market_id, market.queue_head))
-        decisions += [Settle(market_id, part) for part in _parts(_due_in_queue(queue, market, snapshot.now), max_batch)]
-        triggered = [one for one in mine if not one.is_queued and _is_triggered(one, market, snapshot)]
-        decisions += [Trigger(market_id, part) for part in _parts(triggered, max_batch)]
-    return decisions
-
-
-def _due_in_queue(queue: Mapping[int, OpenOrder], market: MarketSnapshot, now: int) -> list[OpenOrder]:
-    due = []
-    place = market.queue_head
-    while (order := queue.get(place)) is not None and _can_settle(order, market, now):
-        due.append(order)
-        place += 1
-    return due
-
-
-def _can_settle(order: OpenOrder, market: MarketSnapshot, now: int) -> bool:
-    """There is a record at or after T, or it came too late for one and the order is void."""
-    published = market.newest.published_at if market.newest else 0
-    return published >= order.settle_from or now > order.settle_from + 2 * market.orders.settlement_window
-
-
-def _is_triggered(one: OpenOrder, market: MarketSnapshot, snapshot: Snapshot) -> bool:
-    order, newest = one.order, market.newest
-    if newest is None or newest.published_at < one.settle_from:
-        return False
-    if snapshot.then - newest.published_at > market.orders.settlement_window:
-        return False
-    if order.expiry and snapshot.then > order.expiry:
-        return False
-    if not order.reduce_only and market.has_pending_orders:
-        return False
-    if snapshot.refused.get(one.hash) == newest.sequence:
-        return False
-    # what a reduce-only order clamps to isn't known here; the smallest fill has the best price
-    base = order.base if not order.reduce_only else 1 if order.base > 0 else -1
-    try:
-        price = market.model().fill_quote(base, newest.price, newest.confidence).price
-    except Refusal:
-        return False
-    return price <= order.acceptable_price if base > 0 else price >= order.acceptable_price
-
-
-def _parts(orders: Sequence[OpenOrder], size: int) -> Iterable[tuple[OpenOrder, ...]]:
-    return (tuple(orders[start : start + size]) for start in range(0, len(orders), size))
+    def cost(self, costs: Costs) -> int:
+        voids = self.rewards.count(0) if isinstance(self.batch, Trigger) else 0
+        return costs.of(len(self.orders) - voids, voids, len(self.prices))
 
 
 class Executor:
@@ -157,119 +105,264 @@ class Executor:
     name = "executor"
 
     def __init__(
-        self, contracts: Contracts, signer: Signer | None, *, max_batch: int = MAX_BATCH, lead_seconds: int = 1
+        self,
+        contracts: Contracts,
+        signer: Signer | None,
+        *,
+        max_batch: int = MAX_BATCH,
+        lead_seconds: int = 1,
+        terms: Terms | None = None,
+        prices: SignedPrices | None = None,
     ) -> None:
-        """`lead_seconds` is how much later than the newest block a transaction is executed at the earliest."""
+        """`lead_seconds` is how much later than the newest block a transaction is executed at the earliest.
+
+        `prices`: where to get one that an order is refused for the want of.
+        """
         if not 1 <= max_batch <= 40:
             raise UserError(f"max batch {max_batch} does not lie between 1 and 40")
         self.contracts = contracts
         self.signer = signer
         self.max_batch = max_batch
         self.lead_seconds = lead_seconds
-        self._refused: dict[bytes, int] = {}
-        self._tracker = OrderTracker()
-        self._follower = self._new_follower()
-        self._restarts = 0
+        self.terms = terms or Terms()
+        self.prices = prices
+        self._meter = GasMeter(contracts.chain, self.terms.margin_bps)
+        self._costs = Costs()
+        self._now = 0
+        self._left: set[bytes] = set()
+        self._left_count = 0
+        self._restart()
 
-    def _new_follower(self) -> Follower:
+    def _restart(self) -> None:
         book = self.contracts.order_book
-        return Follower(
+        self._open, self._patience, self._restarts = OpenOrders(), Patience(), 0
+        self._follower = Follower(
             self.contracts.chain,
             [book.address],
-            topics_of(book.name, OrderTracker.EVENTS),
+            topics_of(book.name, OpenOrders.EVENTS),
             from_block=self.contracts.from_block,
         )
 
     def check(self) -> Fields:
         return {"order_book": self.contracts.order_book.address, "from_block": self.contracts.from_block}
 
+    # --- observe ---
+
     def observe(self, block: Block) -> Snapshot:
-        logs = self._follower.poll(block.number)
-        if self._follower.restarts != self._restarts:
-            self._restarts, self._tracker, self._refused = self._follower.restarts, OrderTracker(), {}
-        self._tracker.feed(decode_all(occurrences([self.contracts.order_book], logs)))
-        self._refused = {key: at for key, at in self._refused.items() if key in self._tracker.open}
-        return Snapshot(
+        self._follow(block)
+        markets = read_markets(self.contracts, block)
+        self._now, self._costs = block.timestamp, self._read_costs(block, markets.get(self.terms.eth_market or 0))
+        snapshot = Snapshot(
             now=block.timestamp,
             then=block.timestamp + self.lead_seconds,
-            markets=read_markets(self.contracts, block),
-            orders=tuple(self._tracker.open.values()),
-            refused=dict(self._refused),
+            markets=markets,
+            queued=tuple(self._open.queued.values()),
+            orphans=tuple(self._open.orphans.values()) if self.terms.sweeps else (),
+            sweeps=self.terms.sweeps,
+            costs=self._costs,
+            retry_at=self._patience.retry_at,
+            resting=self._patience.resting,
         )
+        waiting = [one for market in markets.values() for one in self._triggered(market, snapshot)]
+        held = self._read_held([*waiting, *due_in_queue(snapshot)[: 2 * MAX_ASKED]], block)
+        for one in waiting:
+            if not size_of(one.order, held):  # nothing to reduce: its account may come back to this market
+                self._patience.refuse(one.hash, _sequence(markets[one.order.market_id]), MAX_RECORDS_DEAD)
+        return replace(snapshot, waiting=tuple(waiting), siblings=self._siblings(waiting), held=held)
+
+    def _follow(self, block: Block) -> None:
+        logs = self._follower.poll(block.number)
+        if self._follower.restarts != self._restarts:
+            self._restarts = self._follower.restarts
+            self._open, self._patience = OpenOrders(), Patience()
+        self._open.feed(decode_all(occurrences([self.contracts.order_book], logs)))
+        self._open.forget_expired(block.timestamp)
+        self._read_lost(block)
+        self._patience.keep(self._open)
+        self._left = {hash_ for hash_ in self._left if hash_ in self._open}
+
+    def _read_lost(self, block: Block) -> None:
+        """Orders that were sent for nothing: what became of them."""
+        lost = self._patience.to_read(block.number)
+        calls = [self.contracts.order_book.prepare("commitment", hash_) for hash_ in lost]
+        for hash_, found in zip(lost, self.contracts.chain.read(calls, block=block.number), strict=True):
+            if found.status in _STILL_OPEN:
+                self._patience.wake(hash_)
+            else:
+                self._open.end(hash_)
+
+    def _read_costs(self, block: Block, market: MarketSnapshot | None) -> Costs:
+        eth_price = self.terms.eth_price or (market.price if market is not None else 0)
+        return self._meter.read(block, eth_price) if eth_price else Costs()
+
+    def _triggered(self, market: MarketSnapshot, snapshot: Snapshot) -> list[OpenOrder]:
+        """What a market's newest record may fill, and nothing else keeps from it."""
+        if market.newest is None:
+            return []
+        found = self._open.index.candidates(market.market_id, Levels.of(market.model(), market.newest))
+        return [one for one in found if may_go(one, snapshot)][:MAX_ASKED]
+
+    def _siblings(self, waiting: Iterable[OpenOrder]) -> tuple[OpenOrder, ...]:
+        holders = dict.fromkeys((one.order.account, one.order.market_id) for one in waiting if one.order.reduce_only)
+        found = [one for holder in holders for one in self._open.index.of_account(*holder)[:MAX_ASKED]]
+        return tuple(one for one in found if one.order.reduce_only)
+
+    def _read_held(self, orders: Iterable[OpenOrder], block: Block) -> dict[tuple[int, int], int]:
+        """What the orders' accounts hold in their markets, WAD base."""
+        holders = list(dict.fromkeys((one.order.account, one.order.market_id) for one in orders))
+        calls = [self.contracts.market.prepare("position", *holder) for holder in holders]
+        positions = self.contracts.chain.read(calls, block=block.number)
+        return {holder: int(found[0]) for holder, found in zip(holders, positions, strict=True)}
 
     def decide(self, snapshot: Snapshot) -> list[Decision]:
         return decide(snapshot, self.max_batch)
 
+    # --- act ---
+
     def act(self, actions: Sequence[Decision], log: Log, stop: threading.Event) -> None:
-        for action in actions:
-            if stop.is_set():
-                return
-            if isinstance(action, Rescan):
-                log("rescan", **action.describe())
-                self._tracker, self._follower = OrderTracker(), self._new_follower()
-                self._restarts = 0
-            else:
-                self._execute(action, log)
+        """What doesn't wait for one another is sent together: a queue's second batch goes after its first is mined."""
+        for wave in _waves(actions):
+            ready = [found for action in wave if (found := self._prepare(action, log, stop)) is not None]
+            if stop.is_set() or not ready:
+                continue
+            assert self.signer is not None
+            for prepared, receipt in zip(ready, self.signer.send_many([self._call(one) for one in ready]), strict=True):
+                self._report(prepared, receipt, log)
 
-    def _execute(self, action: Settle | Trigger, log: Log) -> None:
-        orders = self._still_due(action, log)
-        if not orders:
-            return
+    def _prepare(self, action: Decision, log: Log, stop: threading.Event) -> _Prepared | None:
+        if stop.is_set():
+            return None
+        if isinstance(action, Rescan):
+            log("rescan", **action.describe())
+            self._restart()
+            return None
+        if isinstance(action, Leave):
+            self._leave(action.describe(), action.orders, log)
+            return None
+        prepared = self._simulated(_Prepared(action, list(action.orders), list(action.rewards), {}), log)
+        if not prepared.orders:
+            return None
+        reward, cost = sum(prepared.rewards), prepared.cost(self._costs)
+        if self._costs.gain(reward, cost) < 0:
+            kept = Leave(action.market_id, tuple(prepared.orders), tuple(prepared.rewards), cost)
+            self._leave(kept.describe(), kept.orders, log)
+            return None
+        return prepared
+
+    def _leave(self, fields: Fields, orders: Iterable[OpenOrder], log: Log) -> None:
+        """Said once an order, and counted."""
+        fresh = {one.hash for one in orders} - self._left
+        if fresh:
+            self._left |= fresh
+            self._left_count += len(fresh)
+            log("left", **fields, in_all=self._left_count)
+
+    # --- simulating ---
+
+    def _simulated(self, prepared: _Prepared, log: Log) -> _Prepared:
+        """What is left of a batch without those that would be skipped; prices that it is refused for are brought."""
+        hopeless: set[int] = set()
+        while prepared.orders and (refused := self._first_refused(prepared)) is not None:
+            place, error = refused
+            market_id = error.values.get("marketId", 0) if error.name == "PerpMarket_StalePrice" else 0
+            if prepared.prices and not error.name.startswith(("OrderBook_", "PerpMarket_")):
+                hopeless |= set(prepared.prices)  # the oracle doesn't take what we have
+                prepared.prices.clear()
+            elif market_id and market_id not in hopeless | set(prepared.prices) and (item := self._price(market_id)):
+                prepared.prices[market_id] = item
+            else:
+                self._note_refusal(prepared.orders[place], prepared.batch, error, log)
+                prepared.drop(place)
+        return prepared
+
+    def _price(self, market_id: int) -> bytes | None:
+        return None if self.prices is None else self.prices.item(market_id, self._now)
+
+    def _first_refused(self, prepared: _Prepared) -> tuple[int, Reverted] | None:
+        """The first order that a batch would skip, and why; None where it would skip none."""
+        error = self._refusal(prepared, len(prepared.orders))
+        if error is None:
+            return None
+        good, bad = 0, len(prepared.orders)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            found = self._refusal(prepared, middle)
+            if found is None:
+                good = middle
+            else:
+                bad, error = middle, found
+        return bad - 1, error
+
+    def _refusal(self, prepared: _Prepared, count: int) -> Reverted | None:
+        """Why the first `count` orders can't all be executed in one transaction now."""
         assert self.signer is not None
-        book, gas = self.contracts.order_book, GAS_OF_BATCH + GAS_AN_ORDER * len(orders)
-        data = book.encode("executeBatch", [one.order for one in orders], [])
+        book, items = self.contracts.order_book, list(prepared.prices.values())
+        calls = [
+            book.encode("execute", one.order, [] if place else items)
+            for place, one in enumerate(prepared.orders[:count])
+        ]
+        data = book.encode("multicall", calls)
         try:
-            self.contracts.chain.call(book.address, data, sender=self.signer.address, gas=gas)
+            self.contracts.chain.call(book.address, data, sender=self.signer.address, gas=prepared.gas)
         except Reverted as error:
-            log("refused", **action.describe(), reason=error.reason)
-            if len(orders) > 1:  # one of them spoils it for all
-                for one in orders[:1] if isinstance(action, Settle) else orders:
-                    self._execute(type(action)(action.market_id, (one,)), log)
+            return error
+        return None
+
+    def _note_refusal(self, one: OpenOrder, batch: Batch, error: Reverted, log: Log) -> None:
+        """Waiting orders are asked again at a later record, reductions at the next. Said once an order."""
+        if error.name in _ENDED:
+            self._open.end(one.hash)
             return
-        receipt = self.signer.send(book.address, data, gas=gas, check=False)
-        if not receipt.ok:
-            log("failed", **action.describe(), tx=receipt.tx_hash, reason=self.contracts.chain.why(receipt).reason)
-            return
-        self._report(receipt, log)
+        newest = int(self.contracts.oracle.call("newest", one.order.market_id)) >> 224
+        most = {"most": 1} if one.order.reduce_only else {}
+        if self._patience.refuse(one.hash, newest, **most):
+            log("refused", order=one.hash.hex(), market=batch.market_id, reason=error.reason)
 
-    def _still_due(self, action: Settle | Trigger, log: Log) -> tuple[OpenOrder, ...]:
-        """Those that an execution alone would settle now; of a queue only the head can be asked."""
-        book = self.contracts.order_book
-        alone = action.orders[:1] if isinstance(action, Settle) else action.orders
-        results = self.contracts.chain.read(
-            [book.prepare("execute", one.order, []) for one in alone], raise_errors=False
-        )
-        kept = []
-        for one, result in zip(alone, results, strict=True):
-            if not isinstance(result, Exception):
-                kept.append(one)
-            elif not isinstance(result, Reverted):
-                raise result
-            elif result.name == "OrderBook_UnknownOrder":
-                self._tracker.end(one.hash)
-            else:
-                self._note_refusal(one, log, result)
-        if isinstance(action, Settle):
-            return action.orders if kept else ()
-        return tuple(kept)
+    def _call(self, prepared: _Prepared) -> Call:
+        orders, items = [one.order for one in prepared.orders], list(prepared.prices.values())
+        return replace(self.contracts.order_book.prepare("executeBatch", orders, items), gas=prepared.gas)
 
-    def _note_refusal(self, one: OpenOrder, log: Log, error: Reverted) -> None:
-        """Triggers are asked again at the next record. Said once an order and reason."""
-        newest = read_newest(self.contracts, one.order.market_id)
-        if one.hash not in self._refused:
-            log("refused", order=one.hash.hex(), market=one.order.market_id, reason=error.reason)
-        self._refused[one.hash] = newest
+    # --- reporting ---
 
-    def _report(self, receipt: Receipt, log: Log) -> None:
+    def _report(self, prepared: _Prepared, receipt: Receipt, log: Log) -> None:
         """A line for each order of a transaction, and the state follows at once."""
+        if not receipt.ok:
+            for one in prepared.orders:
+                self._patience.lose(one.hash, receipt.block_number)
+            reason = self.contracts.chain.why(receipt).reason
+            log("failed", **prepared.batch.describe(), tx=receipt.tx_hash, reason=reason)
+            return
         records = decode_all(decode_logs(receipt.logs, self.contracts.chain.registry))
-        self._tracker.feed(records)
+        self._open.feed(records)
         fill: Traded | None = None
         for record in records:
             if isinstance(record, Traded):
                 fill = record
             elif fields := _outcome(record, fill, self.contracts):
                 log("executed", **fields, tx=receipt.tx_hash, gas=receipt.gas_used)
+            if isinstance(record, OrderSkipped):
+                self._patience.lose(record.hash, receipt.block_number)
+        done = sum(isinstance(record, OrderExecuted) for record in records)
+        if done == len(prepared.orders) and not prepared.prices:
+            self._meter.learn(receipt.gas_used, done)
+
+
+def _waves(actions: Sequence[Decision]) -> Iterable[list[Decision]]:
+    """Settlements of one queue one after the other, everything else with the first of them."""
+    rest = list(actions)
+    while rest:
+        wave: list[Decision] = []
+        later: list[Decision] = []
+        settled: set[int] = set()
+        for action in rest:
+            if isinstance(action, Settle) and action.market_id in settled:
+                later.append(action)
+                continue
+            if isinstance(action, Settle):
+                settled.add(action.market_id)
+            wave.append(action)
+        yield wave
+        rest = later
 
 
 def _outcome(record: Happened, fill: Traded | None, contracts: Contracts) -> Fields | None:
@@ -290,6 +383,5 @@ def _outcome(record: Happened, fill: Traded | None, contracts: Contracts) -> Fie
     return None
 
 
-def read_newest(contracts: Contracts, market_id: int) -> int:
-    """The sequence of a market's newest record, 0 without one."""
-    return int(contracts.oracle.call("newest", market_id)) >> 224
+def _sequence(market: MarketSnapshot) -> int:
+    return market.newest.sequence if market.newest else 0

@@ -144,6 +144,19 @@ def _signer(key: str) -> LocalAccount:
     return account  # type: ignore[no-any-return]
 
 
+class SignedPrices:
+    """Prices signed when somebody asks for one."""
+
+    def __init__(self, feeds: Mapping[int, Feed], source: PriceSource) -> None:
+        self.feeds = dict(feeds)
+        self.source = source
+
+    def item(self, market_id: int, now: int) -> bytes | None:
+        """One item of priceData as of `now`, Unix seconds; None where there is no price or nobody to sign it."""
+        feed, price = self.feeds.get(market_id), self.source.prices(now).get(market_id)
+        return None if feed is None or price is None else feed.item(market_id, price, now)
+
+
 class Publisher:
     """The job. Nothing of it is kept between rounds but which accounts have positions."""
 
