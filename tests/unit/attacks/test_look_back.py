@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.core import ETH, KEEPER, ORDER_CONFIG, WAD, Core, actor, deploy_core
+from tests.support.core import BTC, BTC_PRICE, ETH, KEEPER, LISTING, ORDER_CONFIG, WAD, Core, actor, deploy_core
 from tests.support.evm import Evm, known, reverts
-from tests.unit.attacks.reference import MALLORY, execute, main_account, place, wealth
+from tests.unit.attacks.reference import MALLORY, base_of, execute, main_account, place, wealth
 
 BASE = 300 * WAD
 NOTIONAL = 900_000 * WAD
@@ -72,6 +72,62 @@ def test_look_back__cash_moved_away_once_the_price_is_known__forfeits_the_reserv
     assert wealth(core, [account]) + tokens == before - RESERVE
     assert core.cash(core.fund_main) == RESERVE
     core.check_sums()
+
+
+@pytest.mark.parametrize("brings_it", [False, True], ids=["price_kept_back", "price_brought"])
+def test_look_back__another_market_of_his_own_gone_stale__is_waited_for_and_forfeits_the_reserve(
+    evm: Evm, brings_it: bool
+) -> None:
+    """The same option once more: an account with the smallest position in a second market, whose price nobody but he
+    records. His order needs it fresh: with the price of the order known and bad he keeps the other back, and the order
+    fails; with a good one he brings both. It failed without a forfeit in a draft, so that the option was free. Now the
+    order waits for anyone to bring the other price for twice the window, and then costs as without margin."""
+    core = deploy_core(evm, pool_dollars=60_000_000)
+    account = main_account(core, 200_000)
+    core.open(account, BTC, base_of(1_500, BTC_PRICE))
+    core.tick(1)
+    published = core.evm.timestamp
+    core.evm.advance(14)
+    order = core.order(account, ETH, BASE)
+    place(core, order)
+    core.evm.advance(2)
+    core.record(ETH, 2_990 * WAD)
+    before, start = wealth(core, [account]), core.evm.timestamp
+    for wait in (0, WINDOW, 2 * WINDOW):
+        core.evm.timestamp = start + wait
+        with reverts("PerpMarket_StalePrice", BTC, published):
+            core.order_book.execute(order, [], sender=MALLORY)
+    if brings_it:
+        core.record(BTC)
+        assert execute(core, order).event("Traded")["fillPrice"] < 3_000 * WAD  # not the newest but the order's own
+    else:
+        core.evm.advance(1)
+        failed = core.order_book.execute(order, [], sender=MALLORY).event("OrderFailed")
+        assert (failed["paid"], failed["forfeited"]) == (EXECUTION, RESERVE)
+        assert known().registry.decode_error(failed["reason"]) == ("PerpMarket_StalePrice", (BTC, published))
+        assert core.cash(core.fund_main) == RESERVE
+        assert core.vault.balanceOf(account) >> 128 & 2**96 - 1 == 0
+        assert before - RESERVE - WAD // 100 < wealth(core, [account]) <= before - RESERVE
+    core.check_sums()
+
+
+def test_look_back__another_market_of_his_own_stale_already__is_no_order_at_all(evm: Evm) -> None:
+    """Nor can he place one while that price is kept back."""
+    core = deploy_core(evm, pool_dollars=60_000_000)
+    account = main_account(core, 200_000)
+    core.open(account, BTC, base_of(1_500, BTC_PRICE))
+    published = core.evm.timestamp
+    core.evm.advance(16)
+    core.record(ETH)
+    with reverts("PerpMarket_StalePrice", BTC, published):
+        place(core, core.order(account, ETH, BASE))
+
+
+def test_look_back__reserve_of_nothing__can_not_be_configured(core: Core) -> None:
+    """What a failure costs is the reserve: without one every order were an option for its execution fee."""
+    with reverts("OrderBook_InvalidConfig", b"feeReserve".ljust(32, b"\0")):
+        core.order_book.setOrderConfig(ETH, {**ORDER_CONFIG, "feeReserveBps": 0}, sender=LISTING)
+    core.order_book.setOrderConfig(ETH, {**ORDER_CONFIG, "feeReserveBps": 1}, sender=LISTING)
 
 
 @pytest.mark.parametrize("price", [2_980, 2_999, 3_000, 3_001, 3_020])

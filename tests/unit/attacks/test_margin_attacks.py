@@ -166,9 +166,9 @@ def test_below_maintenance__own_close_of_a_part__is_filled_and_charged_as_a_clos
 ) -> None:
     """Below maintenance, closing a quarter cost more than the margin it freed, and a draft's check of health reverted:
     trapped until a keeper came. A reduction is never refused for margin. It is charged what a close-out of the same
-    part would cost, so that it is no way round the penalty, and leaves the account no less healthy. By an order that was
-    queued before the fall; below maintenance there is nothing left to set aside for a market order, and a limit order,
-    which sets nothing aside, is the way out."""
+    part would cost, so that it is no way round the penalty, and leaves the account no less healthy. By an order queued
+    before the fall; below maintenance there is nothing left to set aside for a market order, and a limit order, which
+    sets nothing aside, is the way out."""
     account = main_account(core, 52_500)
     size = base_of(1_000_000, ETH_PRICE)
     core.open(account, ETH, size)

@@ -96,6 +96,29 @@ def test_moving_the_mark__next_record_in_the_same_window__moves_nothing_more(cor
     core.check_sums()
 
 
+def test_moving_the_mark__one_record_used_in_two_windows__has_one_cap(core: Core) -> None:
+    """A record lives for fifteen seconds, and a draft's windows were of the time of use: one published at the end of a
+    window was good for its cap and, a second later, for the next one's, at one price, which is what the push is paid
+    once for. Windows are of the time of publication: a record is in one of them however late it is used."""
+    first, *victims = crowd(core, 6, balanced=True)
+    main_account(core)
+    core.tick(2, {ETH: CRASHED})
+    began = core.evm.timestamp
+    opening = -core.liquidator.liquidate(first, ETH, [], sender=MALLORY).event("Liquidated")["base"]
+    core.evm.advance(14)
+    core.record(ETH)  # lives from here to 15 seconds on: into what would be the next window
+    newest, moved = core.oracle.newest(ETH), opening
+    for wait in (1, 1, 10, 3):  # its last second is the last of these
+        core.evm.advance(wait)
+        moved += liquidate_all(core, [victim for victim in victims if core.liquidator.isLiquidatable(victim)])[0]
+    assert core.oracle.newest(ETH) == newest
+    assert CAP - base_of(1_000, CRASHED) <= moved <= CAP
+    assert core.liquidator.counters(ETH)[:2] == (began, moved)
+    with reverts("Liquidator_CapReached", ETH, began + CAP_SECONDS + 1, CAP - moved):
+        core.liquidator.liquidate(victims[-1], ETH, [], sender=MALLORY)
+    core.check_sums()
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_moving_the_mark__as_far_as_it_goes__makes_nobody_unhealthy(core: Core, sign: int) -> None:
     """Health is at the index: a victim just above his maintenance margin stands to the wei as he stood, however far

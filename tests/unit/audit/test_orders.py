@@ -21,7 +21,7 @@ from tests.unit.audit.steps import absorb
 
 EXECUTION_FEE = int(ORDER_CONFIG["executionFee"])
 DELAY, WINDOW = int(ORDER_CONFIG["settlementDelay"]), int(ORDER_CONFIG["settlementWindow"])
-QUEUED = 1
+QUEUED, WAITING = 1, 2
 
 
 def price_data(core: Core, *records: tuple[int, int]) -> list[bytes]:
@@ -152,6 +152,49 @@ def test_two_prices__limit_orders_in_one_transaction__take_the_last(calm: Core) 
     fills = calm.order_book.executeBatch(orders, data, sender=KEEPER).events("Traded")
     expected = [reference.fill(ETH, skew, base, 3_090 * WAD) for skew, base in ((0, 10 * WAD), (10 * WAD, -10 * WAD))]
     assert [(fill["fillPrice"], fill["quote"]) for fill in fills] == expected
+    calm.check_sums()
+
+
+def test_two_prices__limit_orders_at_two_records_of_one_transaction__are_refused(calm: Core) -> None:
+    """As above with a multicall, which executes between two records: a buy at the lower and a sell at the higher one,
+    both known, in and out at once, earned the pool's money by as much as the two records differ, in a draft without any
+    risk. Here all that waits in a market is filled at one record of a transaction.
+    """
+    trader = calm.trader("trader", 100_000)
+    buy, sell = (calm.order(trader, ETH, base, kind=LIMIT_ORDER) for base in (10 * WAD, -10 * WAD))
+    for order in (buy, sell):
+        calm.place(order)
+    calm.evm.advance(DELAY + 1)
+    now, book = calm.evm.timestamp, calm.order_book
+    [low], [high] = price_data(calm, (2_990 * WAD, now - 1)), price_data(calm, (3_090 * WAD, now))
+    with reverts("OrderBook_SecondPrice", ETH):
+        book.multicall([book.execute.encode(buy, [low]), book.execute.encode(sell, [high])], sender=KEEPER)
+    calls = [book.executeBatch.encode([buy], [low]), book.executeBatch.encode([sell], [high])]
+    calm.track(account_id(KEEPER))
+    receipt = book.multicall(calls, sender=KEEPER)
+    assert receipt.event("Traded")["fillPrice"] == reference.fill(ETH, 0, 10 * WAD, 2_990 * WAD).price
+    skipped = receipt.event("OrderSkipped")
+    assert skipped["hash"] == hash_of(calm, sell)
+    assert known().registry.decode_error(skipped["reason"]) == ("OrderBook_SecondPrice", (ETH,))
+    assert calm.order_book.commitment(hash_of(calm, sell)).status == WAITING
+    calm.execute(sell).event("OrderExecuted")  # a transaction of its own
+    calm.check_sums()
+
+
+def test_two_prices__limit_order_and_market_order__each_has_its_own(calm: Core) -> None:
+    """Queued orders are bound to records that nobody chose, and bind no other: a batch of both goes on."""
+    trader = calm.trader("trader", 100_000)
+    queued, waiting = calm.order(trader, ETH, 10 * WAD), calm.order(trader, ETH, 5 * WAD, kind=LIMIT_ORDER)
+    for order in (queued, waiting):
+        calm.place(order)
+    calm.tick(DELAY, {ETH: 2_990 * WAD})
+    calm.tick(1, {ETH: 3_090 * WAD})
+    calm.track(account_id(KEEPER))
+    fills = calm.order_book.executeBatch([queued, waiting], [], sender=KEEPER).events("Traded")
+    assert [fill["fillPrice"] for fill in fills] == [
+        reference.fill(ETH, 0, 10 * WAD, 2_990 * WAD).price,
+        reference.fill(ETH, 10 * WAD, 5 * WAD, 3_090 * WAD).price,
+    ]
     calm.check_sums()
 
 

@@ -42,11 +42,6 @@ class Terms:
     def min_position(self) -> int:
         return int(self.params["minPositionUsd"]) * WAD
 
-    @property
-    def cap(self) -> int:
-        """What close-outs may move in a window."""
-        return self.scale * int(self.params["makerBps"] + self.params["takerBps"]) // BPS
-
     def health_price(self, base: int) -> int:
         if self.fresh:
             favour = min(self.confidence, self.price * 25 // BPS)
@@ -115,6 +110,12 @@ class Holding:
     @property
     def size(self) -> int:
         return abs(self.base)
+
+    @property
+    def cap(self) -> int:
+        """What close-outs may move in a window: never less than a minimum position and a remainder of one."""
+        by_fees = self.terms.scale * int(self.terms.params["makerBps"] + self.terms.params["takerBps"]) // BPS
+        return max(by_fees, 2 * self.terms.minimum_base(self.price))
 
     def against(self, size: int) -> int:
         """Δbase that closes `size`."""
@@ -191,7 +192,7 @@ def close_size(h: Holding, room: int) -> int:
 
 def close_out(h: Holding, room: int | None = None, fund: int = 0) -> CloseOut:
     """What `liquidate` does; `fund` is the cash of the insurance fund."""
-    size = close_size(h, h.terms.cap if room is None else room)
+    size = close_size(h, h.cap if room is None else room)
     cost = h.cost(size)
     reward = min(max(cost * KEEPER_SHARE_BPS // BPS, h.terms.keeper_min), KEEPER_MAX)
     top_up = 0

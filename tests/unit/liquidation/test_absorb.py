@@ -326,6 +326,20 @@ def test_absorb__after_a_close_out_in_the_same_window__adds_up(core: Core, set_e
     assert core.liquidator.counters(ETH) == (now, size + 100 * WAD, now // 3_600, 100 * WAD)
 
 
+def test_absorb__at_a_price_that_is_old__counts_in_the_window_of_its_publication(
+    core: Core, set_equity: SetEquity
+) -> None:
+    """LQ-03: also where it is too old for a close-out: what its record moved is of its window."""
+    core.open(core.trader("other", 5_000_000), ETH, -200 * WAD)
+    account = bankrupt(core, set_equity, {ETH: 100 * WAD, BTC: WAD})
+    published = core.evm.timestamp
+    core.evm.advance(40)
+    core.record(BTC)
+    set_equity(account, -WAD)
+    core.liquidator.absorb(account, [], sender=KEEPER)
+    assert core.liquidator.counters(ETH) == (published, 100 * WAD, core.evm.timestamp // 3_600, 100 * WAD)
+
+
 def test_absorb__in_the_next_hour__counts_from_zero(core: Core, set_equity: SetEquity) -> None:
     core.open(core.trader("other", 5_000_000), ETH, -300 * WAD)
     first = core.trader("first", 5_000_000)

@@ -70,11 +70,11 @@ def test_liquidate__any_account__as_the_sums_say_and_never_sicker(case: Case) ->
     try:
         event = core.liquidator.liquidate(account, ETH, [], sender=KEEPER).event("Liquidated")
     except Revert as refusal:
-        assert (refusal.name, close_size(h, h.terms.cap)) == ("Liquidator_CapReached", 0)  # noqa: PT017
+        assert (refusal.name, close_size(h, h.cap)) == ("Liquidator_CapReached", 0)  # noqa: PT017
         return
     assert (event["base"], event["quote"], event["cost"], event["reward"]) == expected[1:5]
     assert (event["equity"], event["maintenance"]) == (h.equity, h.maintenance)
-    assert expected.size <= h.terms.cap
+    assert expected.size <= h.cap
     after = holding(core, account, ETH)
     if h.loss(expected.size) * h.maintenance <= h.equity * h.released(expected.size):
         # what was closed could bear its own impact

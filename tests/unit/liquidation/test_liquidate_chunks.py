@@ -133,6 +133,59 @@ def test_liquidate__second_move_in_a_window__does_not_prolong_it(core: Core, wea
     assert liquidate(core, account) == CAP
 
 
+@pytest.mark.parametrize("late", [0, 1, CAP_SECONDS])
+def test_liquidate__window__is_of_the_time_of_publication(core: Core, weaken: Weaken, late: int) -> None:
+    """LQ-01: a record belongs to one window however late it is used: at 15 seconds after the window's own record it is
+    of that window, at 16 of the next."""
+    account = opened(core, "trader", 2_000 * WAD)
+    core.tick(1)
+    began = core.evm.timestamp
+    core.evm.advance(late)
+    weaken(account, WAD // 100)
+    assert liquidate(core, account) == CAP
+    assert core.liquidator.counters(ETH)[:2] == (began, CAP)
+    core.evm.timestamp = began + CAP_SECONDS
+    core.record(ETH)
+    core.record(BTC)
+    for wait in (0, 1, CAP_SECONDS - 1):
+        core.evm.advance(wait)
+        weaken(account, WAD // 100)
+        with reverts("Liquidator_CapReached", ETH, began + CAP_SECONDS + 1, 0):
+            core.liquidator.liquidate(account, ETH, [], sender=KEEPER)
+    now = core.evm.timestamp
+    core.record(ETH, published_at=began + CAP_SECONDS + 1)
+    weaken(account, WAD // 100)
+    assert liquidate(core, account) == CAP
+    assert core.liquidator.counters(ETH) == (began + CAP_SECONDS + 1, CAP, now // 3_600, 0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_liquidate__market_too_small_for_its_cap__closes_two_minimum_positions(
+    core: Core, weaken: Weaken, sign: int
+) -> None:
+    """LQ-01: with a cap below the smallest chunk nothing could ever be closed out there: losses grew until the backstop
+    came, and the pool bore them. Room for a minimum position and a remainder is in any window."""
+    account = opened(core, "trader", sign * 1_200 * WAD)
+    core.set_params(ETH, minPositionUsd=1_000_000)
+    core.tick(1)
+    began = core.evm.timestamp
+    weaken(account, WAD // 100)
+    h = holding(core, account, ETH, minPositionUsd=1_000_000)
+    minimum = ceil_div(10**6 * WAD * WAD, ETH_PRICE)
+    assert h.cap == 2 * minimum > CAP
+    expected = close_out(h)
+    event = core.liquidator.liquidate(account, ETH, [], sender=KEEPER).event("Liquidated")
+    assert (event["base"], event["quote"], event["cost"]) == (expected.base, expected.quote, expected.cost)
+    assert event["base"] == -sign * 2 * minimum
+    weaken(account, WAD // 100)
+    with reverts("Liquidator_CapReached", ETH, began + CAP_SECONDS + 1, 0):
+        core.liquidator.liquidate(account, ETH, [], sender=KEEPER)
+    core.tick(CAP_SECONDS + 1)
+    weaken(account, WAD // 100)
+    assert liquidate(core, account) == 1_200 * WAD - 2 * minimum
+    assert core.market.position(account, ETH) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("fits", [True, False], ids=["room", "room_less_a_wei"])
 def test_liquidate__room_of_a_minimum_position__is_enough(core: Core, weaken: Weaken, fits: bool) -> None:
     """A room of exactly the smallest chunk is used up; where the chunk is a wei larger, nothing is closed."""
