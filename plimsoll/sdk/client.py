@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 from plimsoll.chain.transactions import Receipt
 from plimsoll.core.errors import UserError
-from plimsoll.core.orders import Order, OrderKind
+from plimsoll.core.orders import Order, OrderKind, TimeInForce
 from plimsoll.core.units import WAD, format_usd, to_units, to_wad
 from plimsoll.sdk.compositions import Bracket, bracket, ladder
 from plimsoll.sdk.delegates import scope_of
@@ -114,10 +114,14 @@ class Plimsoll(Views):
         *,
         account: int | None = None,
         reduce_only: bool = False,
+        time_in_force: TimeInForce = TimeInForce.GOOD_TILL_TIME,
         expiry: int = 0,
         salt: int | None = None,
     ) -> Order:
-        """An order, not placed, that waits until `size` (negative to sell) fills at `price` or better."""
+        """An order, not placed, that waits until `size` (negative to sell) fills at `price` or better.
+
+        Any other `time_in_force` than good till time is for orders that are signed to be matched.
+        """
         account = self._own(account)
         return limit_order(
             account,
@@ -125,6 +129,7 @@ class Plimsoll(Views):
             self._size(size),
             to_wad(price, what="price"),
             reduce_only=reduce_only,
+            time_in_force=time_in_force,
             expiry=expiry,
             counter=self.counter_of(account),
             salt=salt,
@@ -231,12 +236,31 @@ class Plimsoll(Views):
         )
         return self.place(order)
 
-    def close(self, market: Market, *, account: int | None = None, slippage_bps: int = DEFAULT_SLIPPAGE_BPS) -> Placed:
-        """A reduce-only market order for all of a position. Raises UserError where there is none."""
+    def closing_order(
+        self,
+        market: Market,
+        *,
+        account: int | None = None,
+        slippage_bps: int = DEFAULT_SLIPPAGE_BPS,
+        expiry: int = 0,
+    ) -> Order:
+        """A reduce-only market order for all of a position, not placed. Raises UserError where there is none."""
         account, market_id = self._own(account), self.market_id(market)
         base = -self._held(market_id, account).base
         limit = worse_by(self._quote(self._priced(market_id), base).fill_price, base, slippage_bps)
-        return self.place(market_order(account, market_id, base, acceptable_price=limit, reduce_only=True))
+        return market_order(
+            account,
+            market_id,
+            base,
+            acceptable_price=limit,
+            reduce_only=True,
+            expiry=expiry,
+            counter=self.counter_of(account),
+        )
+
+    def close(self, market: Market, *, account: int | None = None, slippage_bps: int = DEFAULT_SLIPPAGE_BPS) -> Placed:
+        """Place `closing_order`."""
+        return self.place(self.closing_order(market, account=account, slippage_bps=slippage_bps))
 
     def cancel(self, order: Order | bytes) -> Receipt:
         """Take an order back, given whole or by its hash. Raises UserError for market orders in the queue."""
@@ -254,6 +278,7 @@ class Plimsoll(Views):
         price: Amount | None = None,
         account: int | None = None,
         slippage_bps: int = DEFAULT_SLIPPAGE_BPS,
+        entry_expiry: int = 0,
         expiry: int = 0,
     ) -> Bracket:
         """An entry of `size` (negative to sell) with its stop-loss and take-profit, not placed.
@@ -262,9 +287,9 @@ class Plimsoll(Views):
         UserError where an exit would be due at once.
         """
         if price is None:
-            entry = self.market_order(market, size, account=account, slippage_bps=slippage_bps)
+            entry = self.market_order(market, size, account=account, slippage_bps=slippage_bps, expiry=entry_expiry)
         else:
-            entry = self.limit_order(market, size, price, account=account)
+            entry = self.limit_order(market, size, price, account=account, expiry=entry_expiry)
         profit = to_wad(profit_price, what="take-profit")
         found = bracket(
             entry,

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from plimsoll.core import ids
+from plimsoll.core.orders import NO_PARENT, Order, OrderKind, TimeInForce
 from plimsoll.core.units import WAD, format_percent, format_usd, format_wad, from_units
 from plimsoll.risk.state import MAX_HEALTH, MIN_HEALTH
+from plimsoll.sdk.delegates import Delegated
+from plimsoll.sdk.fills import Fill
 from plimsoll.sdk.history import OpenOrder
 from plimsoll.sdk.order_book import Placed
-from plimsoll.sdk.orders import ANY_PRICE_BUY, ANY_PRICE_SELL, Order, OrderKind
+from plimsoll.sdk.orders import ANY_PRICE_BUY, ANY_PRICE_SELL
 from plimsoll.sdk.quotes import Quote
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot
+from plimsoll.sdk.times import date
 from plimsoll.sdk.views import Outcome, Views
 
 KINDS: Mapping[int, str] = {
@@ -19,6 +23,11 @@ KINDS: Mapping[int, str] = {
     OrderKind.LIMIT: "limit",
     OrderKind.STOP_LOSS: "stop-loss",
     OrderKind.TAKE_PROFIT: "take-profit",
+}
+TIMES_IN_FORCE: Mapping[int, str] = {
+    TimeInForce.POST_ONLY: "post only",
+    TimeInForce.IMMEDIATE_OR_CANCEL: "immediate or cancel",
+    TimeInForce.FILL_OR_KILL: "fill or kill",
 }
 GUARD_STATES = ("open", "doubtful", "grace", "down")
 
@@ -80,11 +89,23 @@ def quote_line(client: Views, quote: Quote) -> str:
 
 
 def order_line(client: Views, order: Order) -> str:
-    kind = KINDS[order.kind]
     limit = order.acceptable_price
-    price = "any price" if limit in (ANY_PRICE_BUY, ANY_PRICE_SELL) else f"{format_usd(limit)} or better"
-    reduce_only = ", reduce only" if order.reduce_only else ""
-    return f"{kind} {client.market_name(order.market_id)} {size(order.base)} at {price}{reduce_only}"
+    parts = [f"at {format_usd(limit)} or better"]
+    if limit in (ANY_PRICE_BUY, ANY_PRICE_SELL):
+        parts = ["at any price"]
+    if order.trigger_price:
+        wants_higher = order.is_buy == (order.kind == OrderKind.STOP_LOSS)
+        side = "above" if wants_higher else "below"
+        parts.insert(0, f"once the index is at {format_usd(order.trigger_price)} or {side},")
+    if order.reduce_only:
+        parts[-1] += ", reduce only"
+    if order.time_in_force:
+        parts[-1] += f", {TIMES_IN_FORCE[order.time_in_force]}"
+    if order.parent != NO_PARENT:
+        parts[-1] += f", after order 0x{order.parent.hex()[:8]}…"
+    if order.expiry:
+        parts[-1] += f", until {date(order.expiry)}"
+    return f"{KINDS[order.kind]} {client.market_name(order.market_id)} {size(order.base)} {' '.join(parts)}"
 
 
 def open_order_line(client: Views, order: OpenOrder) -> str:
@@ -108,3 +129,25 @@ def outcome_line(outcome: Outcome) -> str:
         f"{outcome.status:<12} {size(fill.base)} at {format_usd(fill.fill_price)} ({format_usd(notional)}), "
         f"fee {format_usd(fill.fee)}; position {size(fill.new_base)}"
     )
+
+
+def fill_line(client: Views, fill: Fill) -> str:
+    """One fill of a history: what, at which price, what it cost, and with whom."""
+    execution = f", execution {format_usd(fill.execution_fee)}" if fill.execution_fee else ""
+    return (
+        f"block {fill.block_number:<10} {client.market_name(fill.market_id)} {size(fill.base)} at "
+        f"{format_usd(fill.price)}, {fill.role}, fee {format_usd(fill.fee)}{execution}; position {size(fill.new_base)}"
+    )
+
+
+def delegate_lines(client: Views, delegate: str, delegated: Delegated, now: int) -> Iterator[str]:
+    """What a delegate may do, if anything."""
+    scope = delegated.scope
+    if now > scope.until or not scope.markets:
+        yield f"delegate     {delegate} may do nothing"
+        return
+    more = [what for what, allowed in (("match", scope.may_match), ("take over", scope.may_take_over)) if allowed]
+    yield f"delegate     {delegate} until {date(scope.until)}"
+    yield f"markets      {', '.join(client.market_name(market_id) for market_id in delegated.markets)}"
+    yield f"budget       ${scope.daily_budget:,} a day, ${delegated.left_today:,} left today"
+    yield f"may          {', '.join(['place and cancel', *more])}"
