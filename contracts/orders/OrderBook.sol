@@ -396,13 +396,13 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
 
     /// @dev Ends a market order that a rule refused. Only its own margin, or a price of its account that nobody brought, costs it the fee reserve.
     function _fail(Order calldata order, bytes32 hash, Commitment memory c, bytes memory reason) private {
-        _spend(hash, c);
         uint256 cash = WadMath.positive(VAULT.cashOf(order.account));
         uint256 paid = WadMath.min(c.executionFee, cash);
         bool isOwnFault = bytes4(reason) == IPerpMarket.PerpMarket_InsufficientMargin.selector
             || bytes4(reason) == IPerpMarket.PerpMarket_StalePrice.selector;
         uint256 forfeited = isOwnFault ? WadMath.min(c.amount, cash - paid) : 0;
         _post(order.account, paid + forfeited, _reservedBy(order, c), paid, forfeited);
+        _spend(hash, c);
         emit OrderFailed(hash, order.account, msg.sender, paid, forfeited, reason);
     }
 
