@@ -1,8 +1,8 @@
 """The way of matches to the contracts: simulated, signed, sent, and what became of them.
 
 A simulation is `eth_simulateV1` where the node has it: all calls one after the other, with the events that say which
-maker is skipped and why. Where it hasn't, each call is made for itself. A call that reverts as a whole is traced, or its
-makers are asked one by one, to learn which of them spoils it.
+maker is skipped and why. Where it hasn't, each call is made for itself. A call that reverts as a whole is traced, or
+its makers are asked one by one, to learn which of them spoils it.
 """
 
 from __future__ import annotations

@@ -140,7 +140,10 @@ class Settler:
         return True
 
     async def resolve(self) -> bool:
-        """Look for the outcomes of what was sent. What has none is sent again, after a start and now and then."""
+        """Look for the outcomes of what was sent. What has none is sent again, after a start and now and then.
+
+        Whether anything was done.
+        """
         found = False
         for sent in list(self.engine.sent.values()):
             outcome = await asyncio.to_thread(self.matcher.outcome, sent)
@@ -151,6 +154,7 @@ class Settler:
         await self.flush()
         if self.engine.sent and time.monotonic() - self._sent_at > RESEND_SECONDS:
             await self._send(list(self.engine.sent.values()))
+            found = True
         return found
 
     async def _send(self, sent: Sequence[Sent]) -> None:
