@@ -54,7 +54,8 @@ class MarketRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesRow:
     """The protocol at one time, Unix seconds. `health` counts accounts with a position by `health_bucket`;
-    liquidations are cumulated since the start; money is WAD dollars."""
+    liquidations and volumes (against the pool, between accounts, liquidated) are cumulated since the start; money is
+    WAD dollars."""
 
     ts: int
     markets: Mapping[str, MarketRow]
@@ -65,6 +66,9 @@ class SeriesRow:
     insurance_usd: int = _wad()
     pool_share_price: int = _wad()
     bad_debt_usd: int = _wad()
+    pool_usd: int = _wad(default=0)
+    matched_usd: int = _wad(default=0)
+    liquidated_usd: int = _wad(default=0)
 
     def __post_init__(self) -> None:
         if len(self.health) != len(HEALTH_LABELS):
@@ -103,8 +107,10 @@ class ReplayReport:
 
     `sum_base` is Σ base over all accounts by market, `vault_tokens_minus_claims` the tokens in the vault less what
     accounts can claim, `equity_minus_tokens` Σ equity less tokens (None where it was not summed), all in wei; each may
-    differ from 0 by its stated dust bound. `gas` is the median by flow. `model_mismatches` counts the comparisons of
-    chain and reference model that were not equal to the last digit.
+    differ from 0 by its stated dust bound. `matches` are fills between two accounts through the book,
+    `matched_usd` their volume; `relayed` are calls that a relayer brought on a signature, `delegated` orders that a
+    delegate placed, and matches with one that he signed. `gas` is the median by flow. `model_mismatches` counts the
+    comparisons of chain and reference model that were not equal to the last digit.
     """
 
     title: str = "Crash replay"
@@ -131,6 +137,13 @@ class ReplayReport:
     base_dust_bound: Mapping[str, int] = field(default_factory=dict)
     vault_dust_bound: int | None = None
     model_comparisons: int | None = None
+    matches: int = 0
+    matched_usd: int = _wad(default=0)
+    stops_executed: int = 0
+    take_profits_executed: int = 0
+    orders_voided: int = 0
+    relayed: int = 0
+    delegated: int = 0
     series: Sequence[SeriesRow] = ()
     events: Sequence[LiquidationEvent] = ()
 
@@ -228,6 +241,12 @@ def facts(report: ReplayReport) -> list[Fact]:
         Fact("Length", f"{report.minutes:,} minutes", f"replayed in {_plain(report.wall_seconds)} s"),
         Fact("Accounts", f"{report.accounts:,}"),
         Fact("Fills", f"{report.fills:,}"),
+        Fact("Matches", f"{report.matches:,}", f"{format_usd(report.matched_usd, 0)} through the book"),
+        Fact("Stop-losses", f"{report.stops_executed:,}", "executed"),
+        Fact("Take-profits", f"{report.take_profits_executed:,}", "executed"),
+        Fact("Voided orders", f"{report.orders_voided:,}", "with nothing left to reduce, or their entry unfilled"),
+        Fact("Relayed calls", f"{report.relayed:,}", "on signatures of traders without ETH"),
+        Fact("By delegates", f"{report.delegated:,}", "orders placed and matches"),
         Fact("Close-outs", f"{report.closeouts:,}", "against the pool"),
         Fact("Take-overs", f"{report.takeovers:,}", "by keepers with capital"),
         Fact("Absorptions", f"{report.absorbed:,}", "of bankrupt accounts"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from plimsoll.core.orders import Order
+from plimsoll.core.orders import Order, Scope
 
 VaultName = Literal["pool", "fund"]
 
@@ -32,12 +32,90 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Place:
+    """`by`: the delegate who sends it, None for the owner; so of `Cancel`."""
+
     order: Order
+    by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFor:
+    """A relayer places what `signer` signed, the owner or a delegate."""
+
+    order: Order
+    signer: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
     order: Order
+    by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelFor:
+    """A relayer takes an order back on the owner's signature, for a fee in WAD dollars."""
+
+    order: Order
+    relay_fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAll:
+    account: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAllFor:
+    """As `CancelFor`, of everything; `counter` is the account's new one."""
+
+    account: int
+    counter: int
+    relay_fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetDelegate:
+    account: int
+    delegate: int
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class SetDelegateFor:
+    """A relayer brings a scope that the owner signed; `salt` carries the account's counter."""
+
+    account: int
+    delegate: int
+    scope: Scope
+    salt: int
+    relay_fee: int
+
+
+Call = Place | PlaceFor | Cancel | CancelFor
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several calls of one sender in one transaction: all or none."""
+
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOrder:
+    """A limit order that was never placed, and who signed it: the owner or a delegate."""
+
+    order: Order
+    signer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Fill a signed order against others, each at its own price; base unsigned WAD, by maker."""
+
+    taker: SignedOrder
+    makers: tuple[tuple[SignedOrder, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +127,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """The executor settles these orders in one batch."""
+    """Somebody settles these orders in one batch: the executor where `by` doesn't say who."""
 
     orders: tuple[Order, ...]
+    by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +176,15 @@ Action = (
     Deposit
     | Withdraw
     | Place
+    | PlaceFor
     | Cancel
+    | CancelFor
+    | CancelAll
+    | CancelAllFor
+    | SetDelegate
+    | SetDelegateFor
+    | Together
+    | Match
     | Record
     | Execute
     | CloseOut
@@ -107,6 +194,11 @@ Action = (
     | RequestEntry
     | ExecuteRequest
 )
+
+
+def calls_of(action: Action) -> tuple[Action, ...]:
+    """The action itself, or those it puts together."""
+    return action.calls if isinstance(action, Together) else (action,)
 
 
 @dataclass(frozen=True, slots=True)

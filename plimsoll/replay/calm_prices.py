@@ -37,7 +37,7 @@ class Day(NamedTuple):
     @property
     def moved(self) -> int:
         """The root of the sum of squares of its minutes' moves, a WAD fraction."""
-        return _moved(self.prices[:: 60 // STEP])
+        return _moved(self.prices[60 // STEP - 1 :: 60 // STEP])
 
 
 def calm_day(seed: int = 1) -> Day:

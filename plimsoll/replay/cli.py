@@ -151,7 +151,7 @@ def _on_chain(
         _shown(console, history) as show,
     ):
         replay = Replay(scenario, history, devnet.parameters, at=deployment_of(devnet), progress=show)
-        chain = OnChain(devnet, replay.roles, [trader.key for trader in replay.traders.by_account.values()])
+        chain = OnChain(devnet, replay.roles, replay.keys)
         return replay.run(chain), chain.first_difference
 
 

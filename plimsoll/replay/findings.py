@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from plimsoll.core.orders import Order, OrderKind
 from plimsoll.dashboard.report import (
     Delay,
     LiquidationEvent,
@@ -17,9 +18,27 @@ from plimsoll.dashboard.report import (
     SeriesRow,
     health_histogram,
 )
-from plimsoll.replay.actions import Absorb, Block, CloseOut, Execute, TakeOver
+from plimsoll.replay.actions import (
+    Absorb,
+    Action,
+    Block,
+    CancelAllFor,
+    CancelFor,
+    CloseOut,
+    Execute,
+    Match,
+    Place,
+    PlaceFor,
+    SetDelegateFor,
+    SignedOrder,
+    TakeOver,
+    calls_of,
+)
 from plimsoll.replay.mirror import Health, Mirror, Step
 from plimsoll.replay.stored import Sums
+from plimsoll.risk.execution import Outcome
+from plimsoll.risk.matching import Match as Matched
+from plimsoll.risk.refusals import Refusal
 
 BLOCK_SECONDS = 2
 """A rollup's block; delays are counted in these, since a replay mines only blocks in which something happens."""
@@ -35,6 +54,9 @@ class Findings:
     failures: Counter[str] = field(default_factory=Counter)
     bad_debt: int = 0
     rewards: int = 0
+    pool_usd: int = 0
+    matched_usd: int = 0
+    liquidated_usd: int = 0
     rows: list[SeriesRow] = field(default_factory=list)
     events: list[LiquidationEvent] = field(default_factory=list)
     insurance_start: int = 0
@@ -52,12 +74,13 @@ class Findings:
 
     def saw(self, block: Block) -> None:
         for applied in block.applied:
+            self._ways(applied.action)
             match applied.action:
-                case Execute():
-                    for outcome in applied.result:
-                        self.counts[outcome.status] += 1
-                        if outcome.reason is not None:
-                            self.failures[outcome.reason.name] += 1
+                case Execute(orders):
+                    for order, outcome in zip(orders, applied.result, strict=True):
+                        self._executed(order, outcome)
+                case Match():
+                    self._matched(applied.result)
                 case CloseOut():
                     self._liquidated("closeout", applied.result, block.ts)
                 case TakeOver():
@@ -65,11 +88,36 @@ class Findings:
                 case Absorb():
                     self._liquidated("absorbed", applied.result, block.ts)
 
+    def _ways(self, action: Action) -> None:
+        """Who brought it, and who decided."""
+        for call in calls_of(action):
+            if isinstance(call, PlaceFor | CancelFor | CancelAllFor | SetDelegateFor):
+                self.counts["relayed"] += 1
+            if any(decider != order.account >> 96 for order, decider in _deciders(call)):
+                self.counts["delegated"] += 1
+
+    def _executed(self, order: Order, outcome: Outcome) -> None:
+        self.counts[outcome.status] += 1
+        if outcome.reason is not None:
+            self.failures[outcome.reason.name] += 1
+        if outcome.trade is not None:
+            self.pool_usd += abs(outcome.trade.quote)
+            self.counts[f"filled {OrderKind(order.kind).name}"] += 1
+
+    def _matched(self, results: Sequence[Matched | Refusal]) -> None:
+        for one in results:
+            if isinstance(one, Refusal):
+                self.failures[one.name] += 1
+            else:
+                self.counts["matched"] += 1
+                self.matched_usd += abs(one.quote)
+
     def _liquidated(self, kind: LiquidationKind, steps: Sequence[Step], ts: int) -> None:
         self.counts[kind] += 1
         self.counts["steps"] += len(steps)
         for step in steps:
             self.bad_debt += step.debt
+            self.liquidated_usd += step.notional
             if kind != "takeover":
                 self.rewards += step.keeper
             since = self._unhealthy_since.get(step.account, ts)
@@ -89,6 +137,11 @@ class Findings:
                     delay_blocks=-(-(ts - since) // BLOCK_SECONDS),
                 )
             )
+
+    @property
+    def fills(self) -> int:
+        """Against the pool, between two accounts, and steps of liquidations."""
+        return self.counts["filled"] + self.counts["matched"] + self.counts["steps"]
 
     def row(self, mirror: Mirror, healths: Mapping[int, Health]) -> None:
         """The end of a minute; `healths` of all accounts with a position at its worst prices."""
@@ -115,6 +168,9 @@ class Findings:
                 insurance_usd=model.cash_of(model.state.fund_account),
                 pool_share_price=mirror.share_price("pool"),
                 bad_debt_usd=self.bad_debt,
+                pool_usd=self.pool_usd,
+                matched_usd=self.matched_usd,
+                liquidated_usd=self.liquidated_usd,
             )
         )
 
@@ -141,7 +197,14 @@ class Findings:
             prices_source=source,
             minutes=minutes,
             accounts=accounts,
-            fills=self.counts["filled"] + self.counts["steps"],
+            fills=self.fills,
+            matches=self.counts["matched"],
+            matched_usd=self.matched_usd,
+            stops_executed=self.counts[f"filled {OrderKind.STOP_LOSS.name}"],
+            take_profits_executed=self.counts[f"filled {OrderKind.TAKE_PROFIT.name}"],
+            orders_voided=self.counts["void"],
+            relayed=self.counts["relayed"],
+            delegated=self.counts["delegated"],
             closeouts=self.counts["closeout"],
             takeovers=self.counts["takeover"],
             absorbed=self.counts["absorbed"],
@@ -164,3 +227,16 @@ class Findings:
             series=tuple(self.rows),
             events=tuple(self.events),
         )
+
+
+def _deciders(action: Action) -> list[tuple[Order, int]]:
+    """Orders that were placed or matched, and who sent or signed them."""
+    match action:
+        case Place(order, by):
+            return [(order, order.account >> 96 if by is None else by)]
+        case PlaceFor(order, signer):
+            return [(order, signer)]
+        case Match(taker, makers):
+            signed: list[SignedOrder] = [taker, *(maker for maker, _ in makers)]
+            return [(one.order, one.signer) for one in signed]
+    return []

@@ -7,10 +7,12 @@ how it is carried out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from plimsoll.core.orders import Order
+from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import BPS, WAD
-from plimsoll.keepers import executor, liquidator
+from plimsoll.keepers import batches, liquidator
+from plimsoll.keepers.triggers import Levels, TriggerIndex
 from plimsoll.replay.actions import Absorb, Action, CloseOut, Execute, TakeOver
 from plimsoll.replay.mirror import Mirror
 from plimsoll.risk.execution import Outcome
@@ -47,62 +49,92 @@ class Signers:
 
 
 class OpenOrders:
-    """Orders that nobody has settled, oldest first."""
+    """Orders that nobody has settled: the queue, and what waits for its price, sorted by it."""
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
-        self._open: dict[Order, OpenOrder] = {}
-        self._by_hash: dict[bytes, Order] = {}
-        self._refused: dict[bytes, int] = {}
+        self._queued: dict[bytes, OpenOrder] = {}
+        self._index = TriggerIndex()
+        self._of_account: dict[int, dict[bytes, Order]] = {}
+        self._retry_at: dict[bytes, int] = {}
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._queued) + len(self._index)
 
     def has(self, account: int, market_id: int) -> bool:
         """Whether the account has an order in the market."""
-        return any(one.account == account and one.market_id == market_id for one in self._open)
+        return any(order.market_id == market_id for order in self._of_account.get(account, {}).values())
 
     def add(self, order: Order) -> None:
-        record = self._mirror.model.state.orders[order]
-        found = OpenOrder(order_hash(order), order, record.not_before, record.sequence, record.execution_fee)
-        self._open[order] = found
+        hash_ = order_hash(order)
+        record = self._mirror.model.state.orders[hash_]
+        found = OpenOrder(hash_, order, record.not_before, record.sequence, record.execution_fee)
+        self._of_account.setdefault(order.account, {})[hash_] = order
+        if found.is_queued:
+            self._queued[hash_] = found
+        else:
+            self._index.add(found)
 
     def end(self, order: Order) -> None:
-        found = self._open.pop(order, None)
-        if found is not None:
-            self._refused.pop(found.hash, None)
+        hash_ = order_hash(order)
+        self._queued.pop(hash_, None)
+        self._index.remove(hash_)
+        self._retry_at.pop(hash_, None)
+        self._of_account.get(order.account, {}).pop(hash_, None)
 
-    def requeue(self, order: Order) -> None:
-        """It left the queue of market orders and waits."""
-        found = self._open[order]
-        self._open[order] = OpenOrder(found.hash, order, found.settle_from, 0, found.execution_fee)
+    def end_all(self, account: int) -> None:
+        """The account's counter has moved on: what was not queued under another one is dead."""
+        counter = self._mirror.model.counter_of(account)
+        for order in list(self._of_account.get(account, {}).values()):
+            if order.kind != OrderKind.MARKET and order.counter != counter:
+                self.end(order)
 
     def due(self) -> list[Execute]:
-        """What the executor would send now."""
-        if not self._open:
+        """What the executor would send now; sending is free."""
+        if not self:
             return []
         mirror = self._mirror
-        snapshot = executor.Snapshot(
+        self._index.drop_expired(mirror.now)
+        markets = {market_id: market_snapshot(mirror, market_id) for market_id in mirror.markets}
+        waiting = self._triggered(markets)
+        if not waiting and not self._queued:
+            return []
+        siblings = self._siblings(waiting)
+        holders = dict.fromkeys((one.order.account, one.order.market_id) for one in (*waiting, *self._queued.values()))
+        snapshot = batches.Snapshot(
             now=mirror.now,
             then=mirror.now,
-            markets={market_id: market_snapshot(mirror, market_id) for market_id in mirror.markets},
-            orders=tuple(one for one in self._open.values() if one.is_queued or self._is_near(one.order)),
-            refused=self._refused,
+            markets=markets,
+            queued=tuple(self._queued.values()),
+            waiting=waiting,
+            siblings=siblings,
+            held={holder: mirror.base_of(*holder) for holder in holders},
+            retry_at=self._retry_at,
         )
-        batches = []
-        for decision in executor.decide(snapshot):
-            if isinstance(decision, executor.Settle):
-                batches.append(Execute(tuple(one.order for one in decision.orders)))
-            elif isinstance(decision, executor.Trigger):
-                batches += self._simulated(decision)
-        return batches
+        found = []
+        for decision in batches.decide(snapshot):
+            if isinstance(decision, batches.Settle):
+                found.append(Execute(tuple(one.order for one in decision.orders)))
+            elif isinstance(decision, batches.Trigger):
+                found += self._simulated(decision)
+        return found
 
-    def _is_near(self, order: Order) -> bool:
-        """Whether the index is within reach of its limit; what the skew and the doubt move a fill price by is less."""
-        price, limit = self._mirror.price(order.market_id), order.acceptable_price
-        return limit * 100 >= price * 90 if order.base > 0 else limit * 100 <= price * 110
+    def _triggered(self, markets: Mapping[int, MarketSnapshot]) -> tuple[OpenOrder, ...]:
+        """What the newest records may fill."""
+        return tuple(
+            one
+            for market_id, market in markets.items()
+            if market.newest is not None
+            for one in self._index.candidates(market_id, Levels.of(market.model(), market.newest))
+        )
 
-    def _simulated(self, decision: executor.Trigger) -> list[Execute]:
+    def _siblings(self, waiting: Iterable[OpenOrder]) -> tuple[OpenOrder, ...]:
+        """Reduce-only ones of the same accounts and markets, which a fill may leave with nothing to reduce."""
+        holders = dict.fromkeys((one.order.account, one.order.market_id) for one in waiting if one.order.reduce_only)
+        found = (one for holder in holders for one in self._index.of_account(*holder))
+        return tuple(one for one in found if one.order.reduce_only)
+
+    def _simulated(self, decision: batches.Trigger) -> list[Execute]:
         """Of orders that wait for their price those that an execution would settle now."""
         mirror = self._mirror
         newest = mirror.markets[decision.market_id].newest
@@ -113,7 +145,7 @@ class OpenOrders:
         settled = []
         for one, outcome in zip(decision.orders, outcomes, strict=True):
             if outcome.status == "skipped":
-                self._refused[one.hash] = sequence
+                self._retry_at[one.hash] = sequence + 1
             else:
                 settled.append(one.order)
         return [Execute(tuple(settled))] if settled else []
@@ -122,9 +154,14 @@ class OpenOrders:
         """What became of a batch."""
         for order, outcome in zip(execute.orders, outcomes, strict=True):
             if outcome.status == "waiting":
-                self.requeue(order)
+                self._requeue(order_hash(order))
             elif outcome.status != "skipped":
                 self.end(order)
+
+    def _requeue(self, hash_: bytes) -> None:
+        """It left the queue of market orders and waits."""
+        found = self._queued.pop(hash_)
+        self._index.add(replace(found, sequence=0))
 
 
 class Liquidations:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from plimsoll.core import ids
-from plimsoll.core.orders import Order
+from plimsoll.chain.abi import checksum
+from plimsoll.core.orders import Order, OrderKind, Scope
 from plimsoll.core.units import WAD
 from plimsoll.deploy.parameters import Market as ListedMarket
 from plimsoll.deploy.parameters import Parameters, Shares
@@ -17,16 +17,24 @@ from plimsoll.replay.actions import (
     Applied,
     Block,
     Cancel,
+    CancelAll,
+    CancelAllFor,
+    CancelFor,
     CloseOut,
     Deposit,
     Execute,
     ExecuteRequest,
     Expected,
+    Match,
     Place,
+    PlaceFor,
     Record,
     RequestEntry,
+    SetDelegate,
+    SetDelegateFor,
     Sweep,
     TakeOver,
+    Together,
     VaultName,
     Withdraw,
 )
@@ -34,12 +42,16 @@ from plimsoll.replay.keys import Key
 from plimsoll.risk import margin
 from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
 from plimsoll.risk.config import LiquidationParams, RequestParams
+from plimsoll.risk.delegates import Grant
 from plimsoll.risk.execution import Outcome
 from plimsoll.risk.market import Market
+from plimsoll.risk.matching import MakerFill
+from plimsoll.risk.matching import Match as Matched
 from plimsoll.risk.pool import VIRTUAL_SHARES, RequestVault
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.refusals import Refusal
-from plimsoll.risk.state import MAX_HEALTH, MIN_HEALTH
+from plimsoll.risk.state import MAX_HEALTH, MIN_HEALTH, OrderRecord
+from plimsoll.sdk.signing import Delegation, order_hash, struct_hash
 
 TOKEN_DECIMALS = 6
 BASEFEE = 10**6
@@ -63,10 +75,11 @@ class Roles:
     executor: Key
     liquidator: Key
     provider: Key
+    relayer: Key
 
     @classmethod
     def named(cls) -> Roles:
-        return cls(*(Key.named(name) for name in ("publisher", "executor", "liquidator", "provider")))
+        return cls(*(Key.named(name) for name in ("publisher", "executor", "liquidator", "provider", "relayer")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +141,13 @@ class Mirror:
                 _delays(parameters.pool), weights_bps={market.id: market.weight_bps for market in parameters.markets}
             ),
             fund_params=_delays(parameters.fund),
+            order_hash=order_hash,
+            grant_hash=lambda grant: struct_hash(delegation_of(*grant)),
         )
         for market in parameters.markets:
             self.model.list_market(market.scale, market.params, now=now, orders=market.orders, market_id=market.id)
+        self.fee_reserves: dict[bytes, int] = {}
+        """By hash, WAD dollars: what a market order set aside for the taker fee; filled, its commitment keeps it."""
         self.now = self._before = now
         self._block = Block(now)
         self._touched: dict[int, None] = {}
@@ -213,10 +230,17 @@ class Mirror:
         match action:
             case Record():
                 return self._record(action)
-            case Place(order):
-                return self._place(action, order)
-            case Execute(orders):
-                return self._execute(action, orders)
+            case Place(order, by):
+                sender = order.account >> 96 if by is None else by
+                return self._placed(action, order, self.model.place(order, now=self.now, sender=sender))
+            case PlaceFor(order, signer):
+                return self._place_for(action, order, signer)
+            case Together():
+                return self._together(action)
+            case Match():
+                return self._match(action)
+            case Execute():
+                return self._execute(action)
             case CloseOut():
                 return self._close_out(action)
             case TakeOver():
@@ -230,9 +254,25 @@ class Mirror:
                 owner = account >> 96
                 self.model.withdraw(account, amount, owner, now=self.now, sender=owner)
                 return Applied(action, (self._moved("Withdrawn", account, amount),))
-            case Cancel(order):
-                self.model.cancel(order, now=self.now, sender=order.account >> 96)
-                return Applied(action, (Expected("OrderCancelled", {"account": order.account}),))
+            case Cancel(order, by):
+                self.model.cancel(order, now=self.now, sender=order.account >> 96 if by is None else by)
+                return Applied(action, (_cancelled(order),))
+            case CancelFor(order, fee):
+                self.model.cancel_for(order, fee, order.account >> 96, now=self.now, sender=self.relayer)
+                return Applied(action, (_cancelled(order), _relayed(order.account, fee)))
+            case CancelAll(account):
+                self.model.cancel_all(account, sender=account >> 96)
+                return Applied(action, (self._all_cancelled(account),))
+            case CancelAllFor(account, counter, fee):
+                self.model.cancel_all_for(account, counter, fee, account >> 96, now=self.now, sender=self.relayer)
+                return Applied(action, (self._all_cancelled(account), _relayed(account, fee)))
+            case SetDelegate(account, delegate, scope):
+                self.model.set_delegate(account, delegate, scope, sender=account >> 96)
+                return Applied(action, (_delegate_set(account, delegate),))
+            case SetDelegateFor(account, delegate, scope, salt, fee):
+                grant = Grant(account, delegate, scope, salt, fee)
+                self.model.set_delegate_for(grant, account >> 96, now=self.now, sender=self.relayer)
+                return Applied(action, (_delegate_set(account, delegate), _relayed(account, fee)))
             case Sweep(market_id):
                 return Applied(action, result=self.model.sweep(market_id))
             case RequestEntry(name, owner, assets):
@@ -265,21 +305,72 @@ class Mirror:
             expected.append(Expected("PriceRecorded", {"market_id": market_id, **newest._asdict()}))
         return Applied(action, tuple(expected))
 
-    def _place(self, action: Place, order: Order) -> Applied:
-        placed = self.model.place(order, now=self.now, sender=order.account >> 96)
-        values = {
-            "account": order.account,
-            "settle_from": placed.not_before,
-            "sequence": placed.sequence,
-            "execution_fee": placed.execution_fee,
-            "fee_reserve": placed.reserved - placed.execution_fee if placed.reserved else 0,
-        }
-        return Applied(action, (Expected("OrderPlaced", values),), placed)
+    @property
+    def relayer(self) -> int:
+        """The address of who brings signatures."""
+        return self.roles.relayer.number
 
-    def _execute(self, action: Execute, orders: Sequence[Order]) -> Applied:
-        outcomes = self.model.execute_batch(orders, now=self.now, sender=self.roles.executor.number)
+    def _all_cancelled(self, account: int) -> Expected:
+        return Expected("AllCancelled", {"account": account, "counter": self.model.counter_of(account)})
+
+    def _place_for(self, action: PlaceFor, order: Order, signer: int) -> Applied:
+        placed = self.model.place_for(order, signer, now=self.now, sender=self.relayer)
+        applied = self._placed(action, order, placed)
+        fee = self.markets[order.market_id].order_params.relay_fee
+        return replace(applied, expected=(*applied.expected, _relayed(order.account, fee)))
+
+    def _placed(self, action: Place | PlaceFor, order: Order, record: OrderRecord) -> Applied:
+        fee_reserve = record.reserved - record.execution_fee if record.reserved else 0
+        hash_ = order_hash(order)
+        if order.kind == OrderKind.MARKET:
+            self.fee_reserves[hash_] = fee_reserve
+        values = {
+            "hash": hash_,
+            "account": order.account,
+            "settle_from": record.not_before,
+            "sequence": record.sequence,
+            "execution_fee": record.execution_fee,
+            "fee_reserve": fee_reserve,
+        }
+        return Applied(action, (Expected("OrderPlaced", values),), record)
+
+    def _together(self, action: Together) -> Applied:
+        """All of the calls or none."""
+        journal = self.model.state.journal
+        point = journal.begin()
+        try:
+            done = [self._apply(call) for call in action.calls]
+        except BaseException:
+            journal.rollback(point)
+            raise
+        journal.commit()
+        return Applied(action, tuple(one for applied in done for one in applied.expected), tuple(done))
+
+    def _match(self, action: Match) -> Applied:
+        """One maker alone, or several of whom some may be skipped. The result: Match or Refusal by maker."""
+        taker, sender = action.taker, self.roles.executor.number
+        results: list[Matched | Refusal]
+        if len(action.makers) == 1:
+            [(maker, base)] = action.makers
+            done = self.model.match_orders(
+                maker.order, maker.signer, taker.order, taker.signer, base, now=self.now, sender=sender
+            )
+            results = [done]
+        else:
+            fills = [MakerFill(maker.order, maker.signer, base) for maker, base in action.makers]
+            results = self.model.match_batch(taker.order, taker.signer, fills, now=self.now, sender=sender)
+        self._touched[taker.order.account] = None
+        expected = []
+        for (maker, _), result in zip(action.makers, results, strict=True):
+            self._touched[maker.order.account] = None
+            expected.append(_expected_of_match(maker.order, taker.order, result))
+        return Applied(action, tuple(expected), tuple(results))
+
+    def _execute(self, action: Execute) -> Applied:
+        sender = self.roles.executor.number if action.by is None else action.by
+        outcomes = self.model.execute_batch(action.orders, now=self.now, sender=sender)
         expected = [
-            one for order, outcome in zip(orders, outcomes, strict=True) for one in _expected_of(order, outcome)
+            one for order, outcome in zip(action.orders, outcomes, strict=True) for one in _expected_of(order, outcome)
         ]
         return Applied(action, tuple(expected), outcomes)
 
@@ -390,9 +481,34 @@ class Mirror:
         return Applied(action, tuple(expected), tuple(steps))
 
 
-def accounts_of(roles: Roles) -> tuple[int, ...]:
-    """The ledger accounts of those who are paid."""
-    return tuple(ids.pack(key.number) for key in (roles.publisher, roles.executor, roles.liquidator, roles.provider))
+def delegation_of(account: int, delegate: int, scope: Scope, salt: int, relay_fee: int) -> Delegation:
+    """What an owner signs to set a scope."""
+    return Delegation(account, checksum(delegate.to_bytes(20, "big")), scope, salt, relay_fee)
+
+
+def _cancelled(order: Order) -> Expected:
+    return Expected("OrderCancelled", {"hash": order_hash(order), "account": order.account})
+
+
+def _relayed(account: int, fee: int) -> Expected:
+    return Expected("Relayed", {"account": account, "fee": fee})
+
+
+def _delegate_set(account: int, delegate: int) -> Expected:
+    return Expected("DelegateSet", {"account": account, "delegate": checksum(delegate.to_bytes(20, "big"))})
+
+
+def _expected_of_match(maker: Order, taker: Order, result: Matched | Refusal) -> Expected:
+    if isinstance(result, Refusal):
+        return Expected("MatchSkipped", {"maker_hash": order_hash(maker)})
+    values = {
+        "maker_hash": order_hash(maker),
+        "taker_hash": order_hash(taker),
+        "market_id": taker.market_id,
+        "maker_account": maker.account,
+        "taker_account": taker.account,
+    }
+    return Expected("OrdersMatched", values | result._asdict())
 
 
 def _expected_of(order: Order, outcome: Outcome) -> Iterator[Expected]:
@@ -400,7 +516,10 @@ def _expected_of(order: Order, outcome: Outcome) -> Iterator[Expected]:
     if (done := outcome.trade) is not None:
         values = {"account": order.account, "market_id": order.market_id, "base": done.size, "quote": done.quote}
         yield Expected("Traded", values | {"fill_price": done.price, "fee": done.fee})
-    yield Expected(_ENDS[outcome.status], {} if outcome.status == "skipped" else {"account": order.account})
+    ends: dict[str, object] = {"hash": order_hash(order)}
+    if outcome.status != "skipped":
+        ends["account"] = order.account
+    yield Expected(_ENDS[outcome.status], ends)
 
 
 def _delays(shares: Shares) -> RequestParams:

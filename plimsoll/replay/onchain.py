@@ -12,37 +12,50 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from eth_account.signers.local import LocalAccount
 
 from plimsoll.chain.contracts import Deployed, occurrence
 from plimsoll.chain.transactions import Call, Log, Receipt
-from plimsoll.core.orders import OrderKind
+from plimsoll.core.orders import Order, OrderKind
 from plimsoll.devnet.boot import Devnet
 from plimsoll.replay.actions import (
     Absorb,
     Action,
     Block,
     Cancel,
+    CancelAll,
+    CancelAllFor,
+    CancelFor,
     CloseOut,
     Deposit,
     Execute,
     ExecuteRequest,
     Expected,
+    Match,
     Place,
+    PlaceFor,
     Record,
     RequestEntry,
+    SetDelegate,
+    SetDelegateFor,
+    SignedOrder,
     Sweep,
     TakeOver,
+    Together,
     Withdraw,
 )
 from plimsoll.replay.keys import Key
-from plimsoll.replay.mirror import Deployment, Health, Roles
+from plimsoll.replay.mirror import Deployment, Health, Roles, delegation_of
+from plimsoll.replay.promises import Promises
 from plimsoll.replay.run import Check, Compared
 from plimsoll.replay.stored import Layout, Ledger, Sums
 from plimsoll.sdk.events import field_name
 from plimsoll.sdk.oracle import Publisher
+from plimsoll.sdk.signing import Cancel as CancelMessage
+from plimsoll.sdk.signing import CancelAll as CancelAllMessage
+from plimsoll.sdk.signing import Domain, Message, digest, order_hash
 
 READER = bytes.fromhex("5f5b8036111560145780355481526020016001565b365ff3")
 """Returns the storage words of the slots in its call data. It stands in for a contract's code, in calls only."""
@@ -51,6 +64,13 @@ MAX_FEE = 10**12
 ETHER = 10**18
 QUEUED_BLOCKS = 64
 GAS_OF_BATCH, GAS_AN_ORDER = 500_000, 700_000
+GAS_TO_PLACE, GAS_TO_CANCEL = 400_000, 250_000
+KINDS = {
+    OrderKind.MARKET: "market order",
+    OrderKind.LIMIT: "limit order",
+    OrderKind.STOP_LOSS: "stop-loss",
+    OrderKind.TAKE_PROFIT: "take-profit",
+}
 
 
 class NotAsExpected(Exception):
@@ -104,7 +124,7 @@ class OnChain:
     """A devnet on which blocks are carried out in their order. Use as a context manager."""
 
     def __init__(self, devnet: Devnet, roles: Roles, owners: Iterable[Key]) -> None:
-        """`owners` are those who hold accounts, keepers aside. Takes over the node's clock and its mining."""
+        """`owners` are those who hold accounts or trade for others. Takes over the node's clock and its mining."""
         self.devnet = devnet
         self._rpc = devnet.node.rpc
         self._chain_id = devnet.chain.chain_id
@@ -112,7 +132,10 @@ class OnChain:
         self._bank = Key.from_hex(devnet.signers["faucet"].key)
         self._keys = {
             key.number: key
-            for key in (self._bank, roles.publisher, roles.executor, roles.liquidator, roles.provider, *owners)
+            for key in (
+                *(self._bank, roles.publisher, roles.executor, roles.liquidator, roles.provider, roles.relayer),
+                *owners,
+            )
         }
         self._nonces = dict.fromkeys(self._keys, 0)
         self._nonces[self._bank.number] = devnet.chain.nonce(self._bank.address)
@@ -120,6 +143,7 @@ class OnChain:
         self._time = 0
         names = ("MarginVault", "PerpMarket", "OrderBook", "Liquidator", "OracleAggregator")
         self._vault, self._market, self._book, self._liquidator, self._oracle = map(devnet.contract, names)
+        self._domain = Domain(self._chain_id, self._book.address)
         self._shares = {"pool": devnet.contract("LiquidityPool"), "fund": devnet.contract("InsuranceFund")}
         signers = tuple(cast(LocalAccount, Key.from_hex(key)) for key in devnet.publisher_keys)
         self._publishers = {
@@ -197,21 +221,43 @@ class OnChain:
     def _call(self, action: Action) -> tuple[int, str, int, Call]:
         """(sender, flow, parts, call) of an action."""
         executor, liquidator = self._roles.executor.number, self._roles.liquidator.number
+        relayer = self._roles.relayer.number
         match action:
             case Record(readings):
                 items = [self._item(market_id, prices) for market_id, prices in readings.items()]
                 call = self._oracle.prepare("update", items, gas=800_000 * len(items))
                 return self._roles.publisher.number, f"record prices, {len(items)} markets", 1, call
-            case Place(order):
-                kind = "market" if order.kind == OrderKind.MARKET else "limit"
-                call = self._book.prepare("place", order, gas=400_000)
-                return order.account >> 96, f"place a {kind} order", 1, call
-            case Cancel(order):
-                return order.account >> 96, "cancel an order", 1, self._book.prepare("cancel", order, gas=200_000)
-            case Execute(orders):
-                call = self._book.prepare("executeBatch", orders, [], gas=GAS_OF_BATCH + GAS_AN_ORDER * len(orders))
-                flow = "execute an order" if len(orders) == 1 else "execute an order, in a batch"
-                return executor, flow, len(orders), call
+            case Place() | PlaceFor() | Cancel() | CancelFor() | Together():
+                return self._order_call(action)
+            case CancelAll(account):
+                return (
+                    account >> 96,
+                    "cancel all orders",
+                    1,
+                    self._book.prepare("cancelAll", account, gas=GAS_TO_CANCEL),
+                )
+            case CancelAllFor(account, counter, fee):
+                signature = self._signature(CancelAllMessage(account, counter, fee), account >> 96)
+                call = self._book.prepare("cancelAllFor", account, counter, fee, signature, gas=GAS_TO_CANCEL)
+                return relayer, "cancel all orders, relayed", 1, call
+            case SetDelegate(account, delegate, scope):
+                call = self._book.prepare(
+                    "setDelegate", account, self._keys[delegate].address, scope, gas=GAS_TO_CANCEL
+                )
+                return account >> 96, "set a delegate", 1, call
+            case SetDelegateFor(account, delegate, scope, salt, fee):
+                signature = self._signature(delegation_of(account, delegate, scope, salt, fee), account >> 96)
+                who = self._keys[delegate].address
+                call = self._book.prepare(
+                    "setDelegateFor", account, who, scope, salt, fee, signature, gas=GAS_TO_CANCEL
+                )
+                return relayer, "set a delegate, relayed", 1, call
+            case Match(taker, makers):
+                return executor, *self._match_call(taker, makers)
+            case Execute(orders, by):
+                gas = GAS_OF_BATCH + GAS_AN_ORDER * len(orders)
+                call = self._book.prepare("executeBatch", orders, [], gas=gas)
+                return executor if by is None else by, _execute_flow(orders), len(orders), call
             case CloseOut(account, market_id):
                 call = self._liquidator.prepare("liquidate", account, market_id, [], gas=1_500_000)
                 return liquidator, "close-out", 1, call
@@ -237,6 +283,49 @@ class OnChain:
                 return owner, "", 1, call
             case ExecuteRequest(vault, request_id):
                 return executor, "", 1, self._shares[vault].prepare("executeRequest", request_id, gas=2_000_000)
+
+    def _order_call(self, action: Place | PlaceFor | Cancel | CancelFor | Together) -> tuple[int, str, int, Call]:
+        """Orders placed and cancelled, each in a transaction or several in one."""
+        if isinstance(action, Together):
+            [sender] = {self._order_call(call)[0] for call in action.calls}
+            data = [self._book.encode(*self._arguments(call)) for call in action.calls]
+            gas = GAS_TO_PLACE * len(action.calls)
+            return sender, _together_flow(action), 1, self._book.prepare("multicall", data, gas=gas)
+        order = action.order
+        relayed = isinstance(action, PlaceFor | CancelFor)
+        placed = isinstance(action, Place | PlaceFor)
+        flow = (f"place a {KINDS[OrderKind(order.kind)]}" if placed else "cancel an order") + ", relayed" * relayed
+        call = self._book.prepare(*self._arguments(action), gas=GAS_TO_PLACE)
+        if isinstance(action, PlaceFor | CancelFor):
+            return self._roles.relayer.number, flow, 1, call
+        return order.account >> 96 if action.by is None else action.by, flow, 1, call
+
+    def _arguments(self, action: Place | PlaceFor | Cancel | CancelFor) -> tuple[Any, ...]:
+        """The function's name and what it is given."""
+        match action:
+            case Place(order):
+                return "place", order
+            case PlaceFor(order, signer):
+                return "placeFor", order, self._signature(order, signer)
+            case Cancel(order):
+                return "cancel", order
+            case CancelFor(order, fee):
+                message = CancelMessage(order_hash(order), fee)
+                return "cancelFor", order, fee, self._signature(message, order.account >> 96)
+
+    def _match_call(self, taker: SignedOrder, makers: Sequence[tuple[SignedOrder, int]]) -> tuple[str, int, Call]:
+        signature = self._signature(taker.order, taker.signer)
+        fills = [(maker.order, self._signature(maker.order, maker.signer), base) for maker, base in makers]
+        gas = GAS_OF_BATCH + GAS_AN_ORDER * len(makers)
+        if len(fills) > 1:
+            call = self._book.prepare("matchBatch", taker.order, signature, fills, gas=gas)
+            return "match two orders, in a batch", len(fills), call
+        [(maker_order, maker_signature, base)] = fills
+        call = self._book.prepare("matchOrders", maker_order, maker_signature, taker.order, signature, base, gas=gas)
+        return "match two orders", 1, call
+
+    def _signature(self, message: Message, signer: int) -> bytes:
+        return self._keys[signer].unsafe_sign_hash(digest(message, self._domain)).signature
 
     def _item(self, market_id: int, prices: Sequence[int]) -> bytes:
         return self._publishers[market_id].item(market_id, list(prices), self._time)
@@ -313,8 +402,8 @@ class OnChain:
                     return f"{name} has {key} {values.get(key)}, not {value}"
         return ""
 
-    def _note(self, accounts: Iterable[int], where: str, layout: Layout) -> None:
-        self._counted.comparisons += len(layout.accounts)
+    def _note(self, accounts: Iterable[int], where: str, compared: Layout | Promises) -> None:
+        self._counted.comparisons += len(compared)
         for account in accounts:
             self._counted.wrong.add(account)
             if not self._counted.first:
@@ -325,6 +414,8 @@ class OnChain:
         self._note(check.ledger.differences(ledger), f"minute {check.minute}", check.layout)
         tokens = int(self.devnet.token.call("balanceOf", self._vault.address)) * 10**12
         self._counted.sums = check.add_up(ledger, tokens)
+        words = self._words(self._book, check.promises.slots)
+        self._note(check.promises.differences(check.promised, words), f"minute {check.minute}", check.promises)
         if check.healths is not None:
             self._ask_views(check.minute, check.healths)
 
@@ -351,3 +442,18 @@ class OnChain:
             {contract.address: {"code": "0x" + READER.hex()}},
         )
         return [int(answer[start : start + 64], 16) for start in range(2, len(answer), 64)]
+
+
+def _execute_flow(orders: Sequence[Order]) -> str:
+    if len(orders) > 1:
+        return "execute an order, in a batch"
+    kind = OrderKind(orders[0].kind)
+    return "execute an order" if kind == OrderKind.MARKET else f"execute a {KINDS[kind]}"
+
+
+def _together_flow(action: Together) -> str:
+    """What several calls in one transaction are for."""
+    relayed = ", relayed" * isinstance(action.calls[0], PlaceFor | CancelFor)
+    if any(isinstance(call, Cancel | CancelFor) for call in action.calls):
+        return f"move a stop-loss{relayed}"
+    return f"place {len(action.calls)} orders together{relayed}"

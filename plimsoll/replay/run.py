@@ -1,8 +1,9 @@
 """The day itself: prices are published, orders placed and executed, accounts liquidated; every minute all is checked.
 
 A publication every `publish_seconds`. Three seconds before it traders place their orders, so that its record is the
-first one at or after their T; with it the executor settles them; two seconds later the liquidator acts on what it did
-to accounts, every two seconds until nobody is left, or what is left must wait.
+first one at or after their T; with it the executor settles them; a second later those who trade with each other are
+matched at its price; two seconds later the liquidator acts on what it did to accounts, every two seconds until nobody
+is left, or what is left must wait.
 """
 
 from __future__ import annotations
@@ -25,23 +26,37 @@ from plimsoll.replay.actions import (
     Applied,
     Block,
     Cancel,
+    CancelAll,
+    CancelAllFor,
+    CancelFor,
     Deposit,
+    Execute,
     ExecuteRequest,
+    Match,
     Place,
+    PlaceFor,
     Record,
     RequestEntry,
     Sweep,
+    calls_of,
 )
+from plimsoll.replay.day import Calendar
+from plimsoll.replay.engine import Engine
 from plimsoll.replay.findings import BLOCK_SECONDS, Findings
 from plimsoll.replay.keepers import Liquidations, OpenOrders, Signers
+from plimsoll.replay.keys import Key
 from plimsoll.replay.mirror import Deployment, Health, Mirror, Roles
+from plimsoll.replay.promises import Promises
+from plimsoll.replay.quoters import Quoters
 from plimsoll.replay.stored import Layout, Ledger, Sums, sums_of
-from plimsoll.replay.traders import ANY_PRICE, Calendar, Traders
+from plimsoll.replay.traders import ANY_PRICE, Traders
 from plimsoll.replay.watch import Watch
+from plimsoll.risk.execution import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.risk.scenario.population import AccountPlan
 from plimsoll.risk.scenario.scenario import PriceHistory, Scenario, Tick
+from plimsoll.sdk.signing import order_hash
 
 PLACE_BEFORE = 3
 """Seconds before a publication: with a settlement delay of 2 and a window of 3 its record is the first in time."""
@@ -61,12 +76,15 @@ class SumsBroken(Exception):
 class Check:
     """What to compare and to add up at the end of a minute. `ledger` is the model's, `tokens` in WAD.
 
+    `promises` are the order book's words that may have changed in the minute, `promised` the model's values of them.
     `healths` are the model's of accounts with a position, where the chain's own views are to be asked as well.
     """
 
     minute: int
     layout: Layout
     ledger: Ledger
+    promises: Promises
+    promised: Sequence[int]
     tokens: int
     prices: Mapping[int, int]
     ends: Mapping[int, tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]]
@@ -128,7 +146,7 @@ class ModelOnly:
         self._comparisons += len(touched.accounts)
 
     def check(self, check: Check) -> None:
-        self._comparisons += len(check.layout.accounts)
+        self._comparisons += len(check.layout) + len(check.promises)
         self._sums = check.add_up(check.ledger, check.tokens)
 
     def finish(self) -> Compared:
@@ -179,7 +197,10 @@ class Replay:
         self.minutes = history.minutes
         self.ticks = tuple(history.ticks(scenario.keepers))
         calendar = Calendar(self.minutes, publish_seconds, history.crash_minute)
-        self.traders = Traders(self.mirror, plans, self.market_ids, calendar, scenario.seed)
+        self.engine = Engine(self.mirror, self.market_ids.values())
+        self.engine.settle = self._settle
+        self.traders = Traders(self.mirror, plans, self.market_ids, calendar, scenario.seed, self.engine)
+        self.quoters = Quoters(self.mirror, self.traders.quoters, self.market_ids, self.traders.desk, self.engine)
         self.signers = Signers(self.market_ids.values(), scenario.seed)
         self.taker = ids.pack(self.roles.liquidator.number, index=TAKER_INDEX)
         capital = scenario.keepers.take_over_capital_usd
@@ -200,9 +221,18 @@ class Replay:
         )
         self._chain: Chain = ModelOnly()
         self._salt = 0
+        self._index = 0
+        self._changed: dict[bytes, None] = {}
+        """Hashes of orders that something happened to since the last check."""
+        self._seen: dict[bytes, None] = {}
         self._worst: tuple[int, Mapping[int, Health]] = (0, {})
         """At the worst prices of this minute, before anyone was liquidated at them: how many unhealthy, all healths."""
         self._race = Draws(scenario.seed, "replay/race")
+
+    @property
+    def keys(self) -> list[Key]:
+        """Of those who hold accounts or trade for others, keepers aside."""
+        return self.traders.keys
 
     # --- the day -----------------------------------------------------------------------------------------------------
 
@@ -216,6 +246,7 @@ class Replay:
             if index:
                 self._place(index, tick)
             self._publish(tick, index)
+            self._trade(tick)
             self._react(tick)
             if index and (tick.ts - self.history.start) % SECONDS_PER_MINUTE == 0:
                 self._end_minute(index, tick)
@@ -251,6 +282,9 @@ class Replay:
             with self._block(self.mirror.now + 1):
                 for deposit in deposits[place : place + DEPOSITS_A_BLOCK]:
                     self._do(deposit)
+        with self._block(self.mirror.now + 1):
+            for scope in self.traders.scopes():
+                self._attempt(scope)
         delays = (self.mirror.model.pool.params.deposit_delay, self.mirror.model.fund.params.deposit_delay)
         with self._block(max(self.mirror.now + 1, self.start + 1 + max(delays))):
             for vault, number in numbers:
@@ -262,6 +296,8 @@ class Replay:
         with self._block(tick.ts - PLACE_BEFORE):
             for action in self.traders.due(index):
                 self._attempt(action)
+            for action in self.quoters.pull():
+                self._attempt(action)
             for order in self._unwinding():
                 self._attempt(Place(order))
 
@@ -269,10 +305,16 @@ class Replay:
         """A record of every market, and what the executor makes of it."""
         with self._block(tick.ts):
             self._record(tick)
-            self._execute(index)
+            self._settle_orders(index)
             if index and (tick.ts - self.history.start) % SECONDS_PER_HOUR == 0:
                 for market_id in self.mirror.markets:
                     self._do(Sweep(market_id))
+
+    def _trade(self, tick: Tick) -> None:
+        """Quotes follow the price, and those who want to trade with others do."""
+        with self._block(tick.ts + 1):
+            self.quoters.quote()
+            self.traders.trade()
 
     def _react(self, tick: Tick) -> None:
         """Who leaves withdraws at the fresh prices; the liquidator acts for as long as there is something to do."""
@@ -306,7 +348,7 @@ class Replay:
                 self.minutes,
                 tick.ts,
                 tick.prices,
-                counts["filled"] + counts["steps"],
+                self.findings.fills,
                 counts["closeout"] + counts["takeover"] + counts["absorbed"],
             )
         )
@@ -334,10 +376,33 @@ class Replay:
         if isinstance(done, Refusal):
             self.findings.failures[done.name] += 1
             self.traders.refused(action)
-        elif isinstance(action, Place):
-            self.orders.add(action.order)
-        elif isinstance(action, Cancel):
-            self.orders.end(action.order)
+            return
+        for call in calls_of(action):
+            match call:
+                case Place(order, _) | PlaceFor(order, _):
+                    self._note(order)
+                    self.orders.add(order)
+                case Cancel(order, _) | CancelFor(order, _):
+                    self._note(order)
+                    self.orders.end(order)
+                case CancelAll() | CancelAllFor():
+                    self.orders.end_all(call.account)
+                case Execute():
+                    self._hear(call, done.result)
+
+    def _settle(self, match: Match) -> Applied | Refusal:
+        """Signed orders that the engine matched."""
+        done = self.mirror.attempt(match)
+        if isinstance(done, Refusal):
+            self.findings.failures[done.name] += 1
+            return done
+        for one in (match.taker, *(maker for maker, _ in match.makers)):
+            self._note(one.order)
+        return done
+
+    def _note(self, order: Order) -> None:
+        """Something happened to an order."""
+        self._changed[order_hash(order)] = None
 
     def _record(self, tick: Tick) -> None:
         """All markets in one update; where one is refused, each by itself."""
@@ -347,18 +412,24 @@ class Replay:
             for market_id, said in readings.items():
                 self._attempt(Record({market_id: said}))
 
-    def _execute(self, index: int) -> None:
+    def _settle_orders(self, index: int) -> None:
         """The executor's batches; a second look, since what waits for its price waits for the market orders too."""
+        self._index = index
         for _ in range(2):
             batches = self.orders.due()
             for batch in batches:
-                outcomes = self._do(batch).result
-                self.orders.hear(batch, outcomes)
-                for order, outcome in zip(batch.orders, outcomes, strict=True):
-                    if outcome.status not in ("skipped", "waiting"):
-                        self.traders.hear(order, outcome, index)
+                self._hear(batch, self._do(batch).result)
             if not batches:
                 return
+
+    def _hear(self, batch: Execute, outcomes: Sequence[Outcome]) -> None:
+        """What became of the orders of a batch."""
+        self.orders.hear(batch, outcomes)
+        for order, outcome in zip(batch.orders, outcomes, strict=True):
+            if outcome.status != "skipped":
+                self._note(order)
+            if outcome.status not in ("skipped", "waiting"):
+                self.traders.hear(order, outcome, self._index)
 
     def _healths(self) -> dict[int, Health]:
         """Of all accounts with a position or a debt, now."""
@@ -392,10 +463,13 @@ class Replay:
 
     def _check_of(self, minute: int, healths: Mapping[int, Health] | None) -> Check:
         model, mirror = self.mirror.model, self.mirror
+        promises = self._promises(minute)
         return Check(
             minute,
             self.layout,
             self.layout.expected(model),
+            promises,
+            promises.expected(model, mirror.fee_reserves),
             model.state.totals.tokens * model.state.unit,
             {market_id: mirror.price(market_id) for market_id in mirror.markets},
             {market_id: (market.ends_long, market.ends_short) for market_id, market in mirror.markets.items()},
@@ -407,11 +481,18 @@ class Replay:
             healths,
         )
 
+    def _promises(self, minute: int) -> Promises:
+        """What the order book keeps of everyone, and of the orders of this minute; at the end of all."""
+        self._seen |= self._changed
+        orders = self._seen if minute == self.minutes else self._changed
+        self._changed = {}
+        return Promises(self.market_ids.values(), self.traders.by_account, self.traders.delegations, orders)
+
     def _own_accounts(self) -> list[int]:
         """Accounts of the protocol and of those who are paid."""
         state, model = self.mirror.model.state, self.mirror.model
         pools = [market.pool_account for market in state.markets.values()]
-        keys = (self.roles.executor, self.roles.liquidator, self.roles.provider)
+        keys = (self.roles.executor, self.roles.liquidator, self.roles.provider, self.roles.relayer)
         escrows = [model.pool.escrow, model.fund.escrow]
         return [state.fund_account, state.treasury_account, *pools, *escrows, *(ids.pack(key.number) for key in keys)]
 

@@ -64,6 +64,10 @@ class Layout:
         positions = [slot_of(MARKET_POSITIONS, *holding) for holding in self.holdings]
         self.market_slots = (*states, *(slot + place for slot in positions for place in range(2)))
 
+    def __len__(self) -> int:
+        """How many accounts."""
+        return len(self.accounts)
+
     def part(self, accounts: Iterable[int]) -> Layout:
         """The same of fewer accounts, without the markets."""
         wanted = set(accounts)

@@ -2,178 +2,51 @@
 
 Each account has its plan's positions, which it enters before the crash, some trading before that, and a temper that
 says what it does when its health falls. Some of those who are out come back when the worst is over. What traders see is
-what was recorded so far.
+what was recorded so far. Some trade with each other through the book first, some guard what they hold with exits that
+wait on the chain; whatever is left of either goes to the pool.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from plimsoll.core import ids
-from plimsoll.core.orders import Order, OrderKind
+from plimsoll.core.orders import Order, OrderKind, Scope, TimeInForce
 from plimsoll.core.units import BPS, SECONDS_PER_MINUTE, WAD
-from plimsoll.replay.actions import Action, Cancel, Deposit, Place, Withdraw
+from plimsoll.replay.actions import (
+    Action,
+    Deposit,
+    Execute,
+    Place,
+    PlaceFor,
+    SetDelegate,
+    SetDelegateFor,
+    Withdraw,
+    calls_of,
+)
+from plimsoll.replay.day import Calendar, Intent, Kind, day_of
+from plimsoll.replay.engine import Engine
+from plimsoll.replay.exits import bracket_of, exits_of, trailed
 from plimsoll.replay.keys import Key
 from plimsoll.replay.mirror import Health, Mirror
+from plimsoll.replay.trader import EXITS, TEMPERS, Desk, Temper, Trader
+from plimsoll.risk.commitments import QUEUED, WAITING
 from plimsoll.risk.execution import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
-from plimsoll.risk.scenario.population import AccountPlan, Leg
-
-Temper = Literal["hold", "top up", "reduce", "stop", "take profit"]
-TEMPERS: tuple[tuple[Temper, int], ...] = (
-    ("hold", 40),
-    ("top up", 15),
-    ("reduce", 15),
-    ("stop", 15),
-    ("take profit", 15),
-)
+from plimsoll.risk.scenario.population import AccountPlan
 
 SLIPPAGE_BPS = 100
+TAKE_BPS = 22
+"""How far from the index a taker of the book goes; what is nearer to the band's end costs more than the pool."""
 MAX_ATTEMPTS = 3
 ANY_PRICE = 2**256 - 1
-_CALM_MINUTES = 90
-"""After the crash began, before anyone comes back."""
-
-Kind = Literal["enter", "leave", "halve", "aim", "top up", "withdraw", "give up"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """Something an account means to do before the publication `tick`.
-
-    To enter: `notional_usd` with `sign` in a market, with the account's cash brought up to `cash_usd` first; `at_limit`
-    waits for a better price first. `only_if_out`: not while the account has a position. `order` is the one to give up
-    on, or to aim with.
-    """
-
-    tick: int
-    kind: Kind
-    market: str = ""
-    sign: int = 0
-    notional_usd: int = 0
-    cash_usd: int = 0
-    at_limit: bool = False
-    only_if_out: bool = False
-    is_main: bool = False
-    attempt: int = 1
-    order: Order | None = None
-
-
-@dataclass(slots=True)
-class Trader:
-    """One account and its owner's state of mind. `patience` is the health at which he acts, `left` how often yet."""
-
-    plan: AccountPlan
-    key: Key
-    account: int
-    temper: Temper
-    draws: Draws
-    patience: int
-    left: int
-    resting: dict[Order, Intent] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Calendar:
-    """The day: its minutes, the seconds between publications, and the minute in which the crash begins."""
-
-    minutes: int
-    publish_seconds: int
-    crash_minute: int
-
-    @property
-    def ticks(self) -> int:
-        """How many publications there are, the first prices included."""
-        return self.minutes * SECONDS_PER_MINUTE // self.publish_seconds + 1
-
-    @property
-    def ticks_a_minute(self) -> int:
-        return max(1, SECONDS_PER_MINUTE // self.publish_seconds)
-
-    def tick(self, minute: int, draws: Draws) -> int:
-        """A publication of a minute, drawn; the first prices settle nothing."""
-        return max(1, minute * SECONDS_PER_MINUTE // self.publish_seconds + draws.below(self.ticks_a_minute))
-
-
-def temper_of(draws: Draws) -> Temper:
-    return draws.weighted(TEMPERS)
-
-
-def day_of(plan: AccountPlan, calendar: Calendar, draws: Draws) -> list[Intent]:
-    """What an account means to do over the day, its temper aside."""
-    return [*_before(plan, calendar, draws), *_entries(plan, calendar, draws), *_after(plan, calendar, draws)]
-
-
-def _before(plan: AccountPlan, calendar: Calendar, draws: Draws) -> Iterator[Intent]:
-    """Up to two smaller positions in and out of before the main one is entered."""
-    leg = plan.legs[0]
-    room = min(one.entry_minute for one in plan.legs) - 10
-    for _ in range(draws.weighted(((0, 3), (1, 4), (2, 2)))):
-        if room < 60:
-            return
-        start = draws.between(5, room - 40)
-        end = draws.between(start + 10, min(start + 240, room))
-        sign = 1 if draws.below(2) else -1
-        notional = max(leg.notional_usd * draws.between(20, 50) // 100, 2_000 * WAD)
-        enter = Intent(
-            tick=calendar.tick(start, draws),
-            kind="enter",
-            market=leg.market,
-            sign=sign,
-            notional_usd=min(notional, plan.notional_usd),
-            at_limit=draws.below(3) == 0,
-            only_if_out=True,
-        )
-        yield enter
-        yield Intent(tick=calendar.tick(end, draws), kind="leave", market=leg.market)
-
-
-def _entries(plan: AccountPlan, calendar: Calendar, draws: Draws) -> Iterator[Intent]:
-    for leg in plan.legs:
-        yield Intent(
-            tick=calendar.tick(leg.entry_minute, draws),
-            kind="enter",
-            market=leg.market,
-            sign=leg.sign,
-            notional_usd=leg.notional_usd,
-            cash_usd=_share_of(plan, leg),
-            at_limit=draws.below(6) == 0,
-            is_main=True,
-        )
-
-
-def _share_of(plan: AccountPlan, leg: Leg) -> int:
-    """What must be there before a leg is entered: all of the collateral before the first, its part before another."""
-    first = min(plan.legs, key=lambda one: one.entry_minute)
-    return plan.collateral_usd if leg is first else plan.collateral_usd * leg.notional_usd // plan.notional_usd
-
-
-def _after(plan: AccountPlan, calendar: Calendar, draws: Draws) -> Iterator[Intent]:
-    """A third of those who are out come back with little leverage once it is calm, and half of them leave again."""
-    earliest, latest = calendar.crash_minute + _CALM_MINUTES, calendar.minutes - 30
-    if latest - earliest < 30 or draws.below(3):
-        return
-    leg = plan.legs[0]
-    minute = draws.between(earliest, latest - 10)
-    notional = max(leg.notional_usd * draws.between(20, 80) // 100, 2_000 * WAD)
-    yield Intent(
-        tick=calendar.tick(minute, draws),
-        kind="enter",
-        market=leg.market,
-        sign=1 if draws.below(4) else -1,
-        notional_usd=notional,
-        cash_usd=notional // draws.between(2, 5),
-        only_if_out=True,
-    )
-    if draws.below(2):
-        end = draws.between(minute + 10, latest)
-        yield Intent(tick=calendar.tick(end, draws), kind="leave", market=leg.market)
-        if draws.below(2):
-            yield Intent(tick=calendar.tick(min(end + 5, latest + 20), draws), kind="withdraw")
+REST_SECONDS = 30
+"""How much longer than its owner waits an order of the book is good for."""
+BUDGET_TIMES = 12
+"""A bot's daily budget, in times of what the account means to hold."""
 
 
 class Traders:
@@ -186,15 +59,20 @@ class Traders:
         market_ids: Mapping[str, int],
         calendar: Calendar,
         seed: int,
+        engine: Engine,
     ) -> None:
         self.mirror = mirror
         self.market_ids = market_ids
         self.calendar = calendar
         self.by_account: dict[int, Trader] = {}
         self.withdrawals: list[int] = []
+        self.desk = Desk(mirror)
+        self.engine = engine
+        engine.heard = self._matched
+        self._tick = 0
+        self._takes: list[tuple[Trader, Intent]] = []
         self._queue: list[tuple[int, int, int, Intent]] = []
         self._serial = 0
-        self._salt = 0
         self._sent: dict[Order, Intent] = {}
         for plan in plans:
             trader = self._trader(plan, seed)
@@ -206,9 +84,32 @@ class Traders:
         draws = Draws(seed, f"replay/trader/{plan.owner_index}")
         key = Key.named(f"trader {plan.owner_index}")
         isolated = self.market_ids[plan.isolated_market] if plan.isolated_market else ids.CROSS
-        temper = temper_of(draws)
+        temper: Temper = draws.weighted(TEMPERS)
         patience = draws.between(115, 220) * WAD // 100
-        return Trader(plan, key, ids.pack(key.number, isolated), temper, draws, patience, draws.between(1, 3))
+        left = draws.between(1, 3)
+        trader = Trader(plan, key, ids.pack(key.number, isolated), temper, draws, patience, left)
+        if plan.habits.has_delegate:
+            trader.bot = Key.named(f"bot of trader {plan.owner_index}")
+        if plan.habits.has_stops:
+            trader.guard = draws.weighted(EXITS)
+        if plan.habits.way == "quote":
+            trader.temper = "hold"
+        return trader
+
+    @property
+    def quoters(self) -> list[Trader]:
+        return [trader for trader in self.by_account.values() if trader.plan.habits.way == "quote"]
+
+    @property
+    def keys(self) -> list[Key]:
+        """Of all owners and all bots."""
+        found = [key for trader in self.by_account.values() for key in (trader.key, trader.bot)]
+        return [key for key in found if key is not None]
+
+    @property
+    def delegations(self) -> list[tuple[int, int]]:
+        """(account, delegate) of those who have one."""
+        return [(one.account, one.bot.number) for one in self.by_account.values() if one.bot is not None]
 
     # --- what they do ------------------------------------------------------------------------------------------------
 
@@ -216,8 +117,25 @@ class Traders:
         """Everyone brings the collateral."""
         return [self._deposit(trader, trader.plan.collateral_usd) for trader in self.by_account.values()]
 
+    def scopes(self) -> list[Action]:
+        """Those who have a bot let it trade until the day is over."""
+        return [self._scope(trader, trader.bot) for trader in self.by_account.values() if trader.bot is not None]
+
+    def _scope(self, trader: Trader, bot: Key) -> Action:
+        bitmap = 0
+        for leg in trader.plan.legs:
+            bitmap |= 1 << self.market_ids[leg.market] - 1
+        until = self.mirror.now + (self.calendar.minutes + 60) * SECONDS_PER_MINUTE
+        budget = BUDGET_TIMES * trader.plan.notional_usd // WAD
+        scope = Scope(bitmap, until, budget, may_match=trader.plan.habits.way != "pool")
+        if not trader.plan.habits.is_relayed:
+            return SetDelegate(trader.account, bot.number, scope)
+        fee = self.mirror.markets[self.market_ids[trader.plan.legs[0].market]].order_params.relay_fee
+        return SetDelegateFor(trader.account, bot.number, scope, self.desk.salt(trader.account), fee)
+
     def due(self, tick: int) -> Iterator[Action]:
         """What is meant to be done before a publication. Carry each out before asking for the next."""
+        self._tick = tick
         while self._queue and self._queue[0][0] <= tick:
             _, _, account, intent = heapq.heappop(self._queue)
             yield from self._do(self.by_account[account], intent, tick)
@@ -244,9 +162,15 @@ class Traders:
                 missing = intent.cash_usd - mirror.model.cash_of(account)
                 if missing > 0:
                     yield self._deposit(trader, missing)
-                yield self._enter(trader, intent)
+                if trader.plan.habits.way == "take" and not intent.by_pool:
+                    self._takes.append((trader, intent))
+                else:
+                    yield self._enter(trader, intent)
             case "leave":
-                yield from self._reduce(trader, self.market_ids[intent.market], 1)
+                if trader.plan.habits.way == "take" and not intent.by_pool:
+                    self._takes.append((trader, intent))
+                else:
+                    yield from self._reduce(trader, self.market_ids[intent.market], 1)
             case "halve":
                 held = self._largest(account)
                 if held:
@@ -255,34 +179,79 @@ class Traders:
                 assert intent.order is not None, "an order to aim with"
                 if mirror.base_of(account, intent.order.market_id):
                     trader.resting[intent.order] = intent
-                    yield Place(intent.order)
+                    yield self.desk.place(trader, intent.order)
             case "top up":
                 yield self._deposit(trader, trader.plan.collateral_usd * trader.draws.between(25, 60) // 100)
             case "withdraw":
                 if not mirror.model.markets_bitmap(account):
                     self.withdrawals.append(account)
             case "give up":
-                assert intent.order is not None, "an order to give up on"
-                if (again := trader.resting.pop(intent.order, None)) is not None:
-                    yield Cancel(intent.order)
-                    if not intent.order.reduce_only:
-                        self._intend(trader, replace(again, tick=tick + 1, at_limit=False))
+                yield from self._give_up(trader, intent, tick)
+            case "protect":
+                yield from self._protect(trader, self.market_ids[intent.market])
+            case "move":
+                assert intent.order is not None, "a stop to move"
+                assert intent.moved is not None, "what takes its place"
+                if intent.order in trader.exits and mirror.base_of(account, intent.order.market_id):
+                    trader.exits[intent.moved] = trader.exits.pop(intent.order)
+                    yield self.desk.replace(trader, intent.order, intent.moved)
+            case "clear":
+                yield from self._clear(trader)
 
-    def _enter(self, trader: Trader, intent: Intent) -> Place:
+    def _give_up(self, trader: Trader, intent: Intent, tick: int) -> Iterator[Action]:
+        """Take an order back that waited for long enough, and enter at the market for what of it was not filled."""
+        order = intent.order
+        assert order is not None, "an order to give up on"
+        again = trader.resting.pop(order, None)
+        if again is None:
+            return
+        left = self.engine.remove(order)
+        yield self.desk.cancel(trader, order)
+        if not order.reduce_only:
+            notional = left * self.mirror.price(order.market_id) // WAD if left else again.notional_usd
+            self._intend(trader, replace(again, tick=tick + 1, notional_usd=notional, at_limit=False, by_pool=True))
+
+    def _enter(self, trader: Trader, intent: Intent) -> Action:
         market_id = self.market_ids[intent.market]
         price = self.mirror.price(market_id)
         base = intent.sign * (intent.notional_usd * WAD // price)
         if intent.at_limit:
-            better = trader.draws.between(5, 40)
-            order = self._order(trader, market_id, OrderKind.LIMIT, base, price * (BPS - intent.sign * better) // BPS)
-            trader.resting[order] = intent
-            wait = self.calendar.ticks_a_minute * trader.draws.between(5, 20)
-            self._intend(trader, Intent(tick=intent.tick + wait, kind="give up", order=order))
-        else:
-            limit = price * (BPS + intent.sign * SLIPPAGE_BPS) // BPS
-            order = self._order(trader, market_id, OrderKind.MARKET, base, limit)
+            order = self._at_limit(trader, intent, trader.draws.between(5, 40))
+            self._sent[order] = intent
+            return self.desk.place(trader, order)
+        limit = price * (BPS + intent.sign * SLIPPAGE_BPS) // BPS
+        order = self.desk.order(trader, market_id, OrderKind.MARKET, base, limit)
         self._sent[order] = intent
-        return Place(order)
+        if trader.guard != "bracket" or not intent.is_main:
+            return self.desk.place(trader, order)
+        exits = bracket_of(trader, order, price, self.desk.salt)
+        trader.exits |= dict.fromkeys(exits)
+        return self.desk.place(trader, order, *exits)
+
+    def _at_limit(
+        self,
+        trader: Trader,
+        intent: Intent,
+        better_bps: int,
+        time_in_force: TimeInForce = TimeInForce.GOOD_TILL_TIME,
+        seconds: int = 0,
+    ) -> Order:
+        """An order that waits for a better price, and the intent to give up on it."""
+        market_id = self.market_ids[intent.market]
+        price = self.mirror.price(market_id)
+        wait = self.calendar.ticks_a_minute * trader.draws.between(5, 20)
+        order = self.desk.order(
+            trader,
+            market_id,
+            OrderKind.LIMIT,
+            intent.sign * (intent.notional_usd * WAD // price),
+            price * (BPS - intent.sign * better_bps) // BPS,
+            time_in_force=time_in_force,
+            seconds=seconds and seconds + wait * self.calendar.publish_seconds,
+        )
+        trader.resting[order] = intent
+        self._intend(trader, Intent(tick=self._tick + wait, kind="give up", order=order))
+        return order
 
     def _reduce(self, trader: Trader, market_id: int, divisor: int) -> Iterator[Action]:
         """Close a position, or a part of it; all of it where the rest would be less than the minimum."""
@@ -293,7 +262,121 @@ class Traders:
             part = base
         if part:
             limit = 0 if part > 0 else ANY_PRICE
-            yield Place(self._order(trader, market_id, OrderKind.MARKET, -part, limit, reduce_only=True))
+            yield self.desk.place(
+                trader, self.desk.order(trader, market_id, OrderKind.MARKET, -part, limit, reduce_only=True)
+            )
+
+    # --- exits -------------------------------------------------------------------------------------------------------
+
+    def _protect(self, trader: Trader, market_id: int) -> Iterator[Action]:
+        """Exits for a position that was entered."""
+        base = self.mirror.base_of(trader.account, market_id)
+        if not base or any(order.market_id == market_id for order in trader.exits):
+            return
+        minimum = 2 * self.mirror.markets[market_id].rules.min_position
+        exits = exits_of(trader, market_id, base, self.mirror.price(market_id), minimum, self.desk.salt)
+        trader.exits |= dict.fromkeys(exits)
+        yield self.desk.place(trader, *exits)
+
+    def _is_idle(self, trader: Trader, order: Order) -> bool:
+        """Whether an exit guards nothing, and nothing that it could guard is on its way."""
+        if self.mirror.base_of(trader.account, order.market_id):
+            return False
+        parent = self.mirror.model.state.orders.get(order.parent)
+        return parent is None or parent.status not in (QUEUED, WAITING)
+
+    def _clear(self, trader: Trader) -> Iterator[Action]:
+        """Exits with nothing left to reduce are void for whoever executes them; who has no ETH takes them back."""
+        idle = [order for order in trader.exits if self._is_idle(trader, order)]
+        if not idle:
+            return
+        if trader.plan.habits.is_relayed:
+            for order in idle:
+                del trader.exits[order]
+            yield self.desk.cancel(trader, *idle)
+        else:
+            yield Execute(tuple(idle), trader.decider)
+
+    # --- the book ----------------------------------------------------------------------------------------------------
+
+    def trade(self) -> None:
+        """Those who want to trade with others do so at a fresh price; what nobody takes goes to the pool."""
+        takes, self._takes = self._takes, []
+        for trader, intent in takes:
+            if intent.kind == "leave":
+                self._leave_by_book(trader, intent)
+            elif intent.at_limit:
+                self._rest(trader, intent)
+            else:
+                self._take(trader, intent)
+
+    def _take(self, trader: Trader, intent: Intent) -> None:
+        """Enter against what others show."""
+        market_id = self.market_ids[intent.market]
+        price = self.mirror.price(market_id)
+        base = intent.sign * (intent.notional_usd * WAD // price)
+        matched = self._sweep(trader, market_id, base, reduce_only=False)
+        if matched:
+            self._entered(trader, intent, market_id)
+        rest = (abs(base) - matched) * price // WAD
+        if rest >= self.mirror.markets[market_id].rules.min_position:
+            again = replace(intent, tick=self._tick + 1, notional_usd=rest, cash_usd=0, by_pool=True)
+            self._intend(trader, replace(again, only_if_out=intent.only_if_out and not matched))
+
+    def _leave_by_book(self, trader: Trader, intent: Intent) -> None:
+        market_id = self.market_ids[intent.market]
+        base = self.mirror.base_of(trader.account, market_id)
+        if base and self._sweep(trader, market_id, -base, reduce_only=True) != abs(base):
+            self._intend(trader, replace(intent, tick=self._tick + 1, by_pool=True))
+
+    def _sweep(self, trader: Trader, market_id: int, base: int, *, reduce_only: bool) -> int:
+        """Take what crosses, at once; a few want all or nothing. Returns what was matched, unsigned."""
+        at_once = TimeInForce.FILL_OR_KILL if trader.draws.below(6) == 0 else TimeInForce.IMMEDIATE_OR_CANCEL
+        limit = self.mirror.price(market_id) * (BPS + (TAKE_BPS if base > 0 else -TAKE_BPS)) // BPS
+        order = self.desk.order(
+            trader,
+            market_id,
+            OrderKind.LIMIT,
+            base,
+            limit,
+            reduce_only=reduce_only,
+            time_in_force=at_once,
+            seconds=REST_SECONDS,
+        )
+        return self.engine.submit(trader.signed(order)).matched
+
+    def _rest(self, trader: Trader, intent: Intent) -> None:
+        """Enter at a better price, and wait for others; some would rather not take."""
+        style = TimeInForce.POST_ONLY if trader.draws.below(2) else TimeInForce.GOOD_TILL_TIME
+        order = self._at_limit(trader, intent, trader.draws.between(1, 15), style, REST_SECONDS)
+        done = self.engine.submit(trader.signed(order))
+        if done.matched:
+            self._entered(trader, intent, order.market_id)
+        if not done.rests:
+            del trader.resting[order]
+            if not done.matched:
+                self._intend(trader, replace(intent, tick=self._tick + 1, at_limit=False, by_pool=True))
+
+    def _matched(self, order: Order, left: int) -> None:
+        """Somebody traded against a waiting order."""
+        trader = self.by_account.get(order.account)
+        intent = trader.resting.get(order) if trader is not None else None
+        if trader is None or intent is None:
+            return
+        self._entered(trader, intent, order.market_id)
+        if not left:
+            del trader.resting[order]
+
+    def _entered(self, trader: Trader, intent: Intent, market_id: int) -> None:
+        """A position, or a part of one, is there."""
+        if not intent.is_main:
+            return
+        if trader.guard is not None:
+            self._intend(trader, Intent(tick=self._tick + 1, kind="protect", market=intent.market))
+        elif trader.temper == "take profit":
+            self._aim(trader, market_id, intent.sign)
+
+    # --- parts -------------------------------------------------------------------------------------------------------
 
     def _largest(self, account: int) -> int:
         """The market of the account's largest position; 0 without one."""
@@ -305,12 +388,6 @@ class Traders:
 
     def _deposit(self, trader: Trader, usd: int) -> Deposit:
         return Deposit(trader.account, -(-usd // self.mirror.model.state.unit))
-
-    def _order(
-        self, trader: Trader, market_id: int, kind: int, base: int, price: int, *, reduce_only: bool = False
-    ) -> Order:
-        self._salt += 1
-        return Order(trader.account, market_id, kind, base, price, reduce_only=reduce_only, salt=self._salt)
 
     def _intend(self, trader: Trader, intent: Intent) -> None:
         if intent.tick < self.calendar.ticks:
@@ -325,12 +402,12 @@ class Traders:
         if trader is None:
             return
         trader.resting.pop(order, None)
+        trader.exits.pop(order, None)
         intent = self._sent.pop(order, None)
         if intent is None:
             return
         if outcome.status == "filled":
-            if intent.is_main and trader.temper == "take profit":
-                self._aim(trader, order, tick)
+            self._entered(trader, intent, order.market_id)
         elif intent.attempt < MAX_ATTEMPTS:
             again = replace(
                 intent,
@@ -342,19 +419,22 @@ class Traders:
             self._intend(trader, again)
 
     def refused(self, action: Action) -> None:
-        """An order that could not even be placed."""
-        if isinstance(action, Place):
-            self._sent.pop(action.order, None)
-            if (trader := self.by_account.get(action.order.account)) is not None:
-                trader.resting.pop(action.order, None)
+        """Orders that could not even be placed."""
+        for call in calls_of(action):
+            if isinstance(call, Place | PlaceFor):
+                self._sent.pop(call.order, None)
+                if (trader := self.by_account.get(call.order.account)) is not None:
+                    trader.resting.pop(call.order, None)
+                    trader.exits.pop(call.order, None)
 
-    def _aim(self, trader: Trader, entry: Order, tick: int) -> None:
+    def _aim(self, trader: Trader, market_id: int, sign: int) -> None:
         """A reduce-only limit order some way beyond the entry."""
-        price = self.mirror.price(entry.market_id)
-        gain = trader.draws.between(150, 1_500)
-        limit = price * (BPS + (gain if entry.base > 0 else -gain)) // BPS
-        order = self._order(trader, entry.market_id, OrderKind.LIMIT, -entry.base, limit, reduce_only=True)
-        self._intend(trader, Intent(tick=tick + 1, kind="aim", order=order))
+        price = self.mirror.price(market_id)
+        limit = price * (BPS + sign * trader.draws.between(150, 1_500)) // BPS
+        base = self.mirror.base_of(trader.account, market_id)
+        if base:
+            order = self.desk.order(trader, market_id, OrderKind.LIMIT, -base, limit, reduce_only=True)
+            self._intend(trader, Intent(tick=self._tick + 1, kind="aim", order=order))
 
     def look(self, healths: Mapping[int, Health], tick: int) -> None:
         """The end of a minute: who is worried enough acts before one of the next publications."""
@@ -377,3 +457,15 @@ class Traders:
             for order in trader.resting:
                 if order.reduce_only and not self.mirror.base_of(trader.account, order.market_id):
                     self._intend(trader, Intent(tick=tick + 1, kind="give up", order=order))
+            if trader.exits:
+                self._look_at_exits(trader, tick)
+
+    def _look_at_exits(self, trader: Trader, tick: int) -> None:
+        if any(self._is_idle(trader, order) for order in trader.exits):
+            self._intend(trader, Intent(tick=tick + 1, kind="clear"))
+        if trader.guard != "trailing":
+            return
+        for order in trader.exits:
+            moved = trailed(trader, order, self.mirror.price(order.market_id), self.desk.salt)
+            if moved is not None:
+                self._intend(trader, Intent(tick=tick + 1, kind="move", order=order, moved=moved))

@@ -10,7 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from plimsoll.core.units import WAD
-from plimsoll.replay.actions import Absorb, Block, CloseOut, Deposit, Execute, TakeOver, Withdraw
+from plimsoll.replay.actions import (
+    Absorb,
+    Action,
+    Block,
+    CancelAllFor,
+    CancelFor,
+    CloseOut,
+    Deposit,
+    Execute,
+    Match,
+    PlaceFor,
+    SetDelegateFor,
+    TakeOver,
+    Withdraw,
+    calls_of,
+)
 from plimsoll.replay.mirror import Mirror
 
 VALID_SECONDS = 600
@@ -85,13 +100,23 @@ def _within(band: Band, prices: dict[int, int]) -> bool:
 
 
 def _touched(block: Block) -> dict[int, None]:
-    found: dict[int, None] = {}
-    for applied in block.applied:
-        match applied.action:
-            case Execute(orders):
-                found |= dict.fromkeys(order.account for order in orders)
-            case TakeOver(account, _, _, to_account):
-                found |= {account: None, to_account: None}
-            case Deposit(account, _) | Withdraw(account, _) | CloseOut(account, _) | Absorb(account):
-                found[account] = None
-    return found
+    """Accounts whose positions or cash may have changed."""
+    actions = (call for applied in block.applied for call in calls_of(applied.action))
+    return dict.fromkeys(account for action in actions for account in _accounts_of(action))
+
+
+def _accounts_of(action: Action) -> Iterable[int]:
+    match action:
+        case Execute(orders):
+            return [order.account for order in orders]
+        case Match(taker, makers):
+            return [taker.order.account, *(maker.order.account for maker, _ in makers)]
+        case TakeOver(account, _, _, to_account):
+            return [account, to_account]
+        case PlaceFor(order, _) | CancelFor(order, _):
+            return [order.account]
+        case Deposit(account, _) | Withdraw(account, _) | CloseOut(account, _) | Absorb(account):
+            return [account]
+        case SetDelegateFor() | CancelAllFor():
+            return [action.account]
+    return []
