@@ -32,11 +32,14 @@ def run(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     from scripts import keeper, trade
 
-    def invoke(command: str, *arguments: str, network: str = "", deployments: Path | None = None) -> Result:
+    def invoke(
+        command: str, *arguments: str, network: str = "", deployments: Path | None = None, nested: int = 0
+    ) -> Result:
+        """`nested` more names than one say which command it is."""
         common = ["--network", network or f"optimism:devnet:{stage.devnet.node.url}"]
         common += ["--deployments", str(deployments or stage.devnet.manifest_path.parent)]
         cli = {"keeper": keeper.cli, "trade": trade.cli}[command]
-        return CliRunner().invoke(cli, [*arguments[:1], *common, *arguments[1:]])
+        return CliRunner().invoke(cli, [*arguments[: 1 + nested], *common, *arguments[1 + nested :]])
 
     return invoke
 
@@ -72,6 +75,23 @@ def test_trade__orders_that_wait__and_what_is_shown(stage: Stage, run: Run) -> N
     moved = run("trade", "transfer", str(isolated), "100", "--account", ALICE)
     assert "cash         $900.00" in moved.output
     assert "cash         $100.00" in run("trade", "show", "--isolated", "ETH", "--account", ALICE).output
+
+
+def test_trade__an_order_is_signed_relayed_and_cancelled(stage: Stage, run: Run, tmp_path: Path) -> None:
+    alice = stage.client("alice")
+    alice.deposit(1_000)
+    signed = run("trade", "sign", "limit", "buy", "ETH", "1", "2_000", "--expiry", "1h", "--account", ALICE, nested=1)
+    assert signed.exit_code == 0, signed.output
+    file = tmp_path / "order.json"
+    file.write_text(signed.output)
+    relayed = run("trade", "relay", str(file), "--account", KEEPER)
+    assert "placed       limit ETH/USD +1 at $2,000.00 or better, until" in relayed.output, relayed.output
+    bracket = ("--stop", "1_900", "--profit", "2_200", "--price", "2_000", "--account", ALICE)
+    assert run("trade", "bracket", "buy", "ETH", "1", *bracket).output.count("placed ") == 3
+    assert len(alice.open_orders()) == 4
+    cancelled = run("trade", "cancel-all", "--account", ALICE)
+    assert cancelled.output == "cancelled    all that was not made under counter 1\n"
+    assert alice.open_orders() == []
 
 
 def test_trade__what_can_not_be_done__is_one_line_and_2(stage: Stage, run: Run, tmp_path: Path) -> None:
