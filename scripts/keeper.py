@@ -25,6 +25,7 @@ COMMON = (
     click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."),
     click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
     click.option("--poll", type=click.FloatRange(0.01), default=0.5, show_default=True, help="Seconds between looks."),
+    click.option("--max-tip", default="0.1", show_default=True, metavar="GWEI", help="The largest tip."),
     click.option("--wait-for-prices", is_flag=True, help="Start although every price is old."),
 )
 
@@ -40,6 +41,7 @@ def keeper(command: Callable[..., int]) -> Callable[..., int]:
         deployment: Path | None,
         deployments: Path | None,
         poll: float,
+        max_tip: str,
         wait_for_prices: bool,
         **own: Any,
     ) -> int:
@@ -47,7 +49,7 @@ def keeper(command: Callable[..., int]) -> Callable[..., int]:
         from plimsoll.keepers.runner import Pace
         from plimsoll.sdk.deployments import FOLDER, find, load
 
-        chain = keeper_chain(connected_chain().uri)
+        chain = keeper_chain(connected_chain().uri, max_tip)
         found = load(deployment) if deployment else find(chain, deployments or FOLDER)
         contracts = found.on(chain)
         signer = _signer(chain, account, key_env, dry_run)
@@ -115,7 +117,7 @@ def publisher(
 @click.option("--max-batch", type=int, default=12, show_default=True, help="Orders in one transaction.")
 @click.option("--eth-price", metavar="DOLLARS", help="What gas is valued by; the price of ETH/USD by default.")
 @click.option(
-    "--margin-bps", type=int, default=1_000, show_default=True, help="Of the cost: what rewards are above it."
+    "--margin-bps", type=int, default=1_000, show_default=True, help="Of the cost: what a reward is above it."
 )
 @click.option("--sweep", is_flag=True, help="Also end orders that are dead, where a batch pays for it.")
 @click.option("--beacon-key-env", multiple=True, metavar="NAME", help="Keys that sign prices nobody else brings.")

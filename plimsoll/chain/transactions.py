@@ -180,6 +180,8 @@ class Chain:
         self.poll_seconds = poll_seconds
         self.has_sync = True
         """Whether the node may know eth_sendRawTransactionSync; found out by the first transaction."""
+        self.max_tip: int | None = None
+        """Wei of a unit of gas, where a node's suggestion may be more than the chain needs."""
         self._registry = registry
         self._fees: tuple[float, int, int] | None = None
 
@@ -286,7 +288,10 @@ class Chain:
         return Receipt.from_json(self.rpc.wait_for_receipt(tx_hash, timeout_seconds=timeout_seconds))
 
     def fees(self, *, fresh: bool = False) -> tuple[int, int]:
-        """(max fee, priority fee) per gas in wei: twice the base fee and the tip on top. Kept for two seconds."""
+        """(max fee, priority fee) per gas in wei: twice the base fee and the tip on top. Kept for two seconds.
+
+        The tip is what the node suggests, `max_tip` at most.
+        """
         now = time.monotonic()
         if fresh or self._fees is None or now - self._fees[0] > _FEE_SECONDS:
             raw, tip = self.rpc.batch(
@@ -295,6 +300,7 @@ class Chain:
             if isinstance(raw, RpcError):
                 raise raw
             priority = 0 if isinstance(tip, RpcError) else int(tip, 16)
+            priority = priority if self.max_tip is None else min(priority, self.max_tip)
             self._fees = now, 2 * Block.from_json(raw).base_fee + priority, priority
         return self._fees[1], self._fees[2]
 

@@ -38,6 +38,8 @@ TRADER_DOLLARS = 1_000_000
 POOL_DOLLARS = 20_000_000
 FUND_DOLLARS = 1_000_000
 
+BASE_FEE = 1_000_000
+"""Wei of a unit of gas, at first: about what rollups charge, so that keepers find what they find there."""
 LEAD_SECONDS = 1_800
 """Booting mines some hundred blocks of a second each; they lie before the moment at which the devnet starts."""
 FUNDED = ("provider", "keeper", "alice", "bob", "carol")
@@ -208,7 +210,12 @@ def boot_devnet(
     loaded = deployment.load(parameters) if isinstance(parameters, str) else parameters
     start = int(time.time()) if timestamp is None else timestamp
     settings = AnvilSettings(
-        port=port, chain_id=loaded.chain_id, timestamp=start - LEAD_SECONDS, gas_limit=60_000_000, extra=tuple(extra)
+        port=port,
+        chain_id=loaded.chain_id,
+        timestamp=start - LEAD_SECONDS,
+        gas_limit=60_000_000,
+        base_fee=BASE_FEE,
+        extra=tuple(extra),
     )
     with tempfile.TemporaryDirectory(prefix="plimsoll-") as temporary, Anvil(settings) as node:
         report(f"node     {node.url}  chain {loaded.chain_id}")

@@ -27,6 +27,8 @@ from plimsoll.sdk.views import market_named
 ETH_MARKET = "ETH/USD"
 NODE_SECONDS = 10.0
 """How long a keeper waits for an answer of its node before it counts as away."""
+MAX_TIP = "0.1"
+"""Gwei: far above what rollups need, and a tenth of what nodes suggest that know none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,14 @@ class Start:
     """Start although no price is fresh."""
 
 
-def keeper_chain(uri: str) -> Chain:
-    """A chain that doesn't hide its node's outages for long: the keeper's loop does the waiting."""
-    return Chain(RpcClient(uri, timeout_seconds=NODE_SECONDS, retry=Retry(attempts=2)))
+def keeper_chain(uri: str, max_tip: str = MAX_TIP) -> Chain:
+    """A chain that doesn't hide its node's outages for long: the keeper's loop does the waiting.
+
+    `max_tip`: gwei of a unit of gas, whatever the node suggests.
+    """
+    chain = Chain(RpcClient(uri, timeout_seconds=NODE_SECONDS, retry=Retry(attempts=2)))
+    chain.max_tip = to_wad(max_tip, what="max tip") // 10**9
+    return chain
 
 
 def key_from_environment(name: str) -> str:
