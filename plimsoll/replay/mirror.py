@@ -315,9 +315,7 @@ class Mirror:
 
     def _place_for(self, action: PlaceFor, order: Order, signer: int) -> Applied:
         placed = self.model.place_for(order, signer, now=self.now, sender=self.relayer)
-        applied = self._placed(action, order, placed)
-        fee = self.markets[order.market_id].order_params.relay_fee
-        return replace(applied, expected=(*applied.expected, _relayed(order.account, fee)))
+        return self._placed(action, order, placed)
 
     def _placed(self, action: Place | PlaceFor, order: Order, record: OrderRecord) -> Applied:
         fee_reserve = record.reserved - record.execution_fee if record.reserved else 0
