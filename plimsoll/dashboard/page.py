@@ -139,6 +139,7 @@ def plots(report: ReplayReport) -> list[Plot]:
         *(_price_plot(market, rows) for market in markets),
         *(_open_interest_plot(market, rows) for market in markets),
         _health_plot(rows),
+        _volume_plot(rows),
         *_liquidation_plots(rows),
         *_fund_plots(rows),
         _pool_plot(rows),
@@ -218,6 +219,30 @@ def _health_plot(rows: Sequence[SeriesRow]) -> Plot:
                 kind="area",
             )
             for bucket, label in reversed(list(enumerate(HEALTH_LABELS)))
+        ],
+    )
+
+
+def _volume_plot(rows: Sequence[SeriesRow]) -> Plot:
+    ways = (
+        ("pool", "--pool", [row.pool_usd for row in rows]),
+        ("book", "--market", [row.matched_usd for row in rows]),
+        ("liquidations", "--closeout", [row.liquidated_usd for row in rows]),
+    )
+    volumes = ", ".join(f"{label} {format_usd_short(values[-1])}" for label, _, values in ways)
+    return Plot(
+        id="volume",
+        title="Volume so far",
+        caption=(
+            "Notional traded since the start: orders against the pool, signed orders matched with each other through"
+            f" the book, and steps of liquidations. In all: {volumes}."
+        ),
+        unit="usd",
+        wide=True,
+        from_zero=True,
+        lines=[
+            Line(label=label, colour=colour, values=_column(values), kind="step", filled=label == "pool")
+            for label, colour, values in ways
         ],
     )
 
@@ -398,6 +423,7 @@ def _headline(report: ReplayReport) -> str:
             f"ends at ${format_wad(after, 4)}",
             share >= 0,
         ),
+        ("Through the book", format_usd_short(report.matched_usd), f"{report.matches:,} matches", None),
         ("Liquidations", f"{report.liquidations:,}", f"of {report.accounts:,} accounts, {report.fills:,} fills", None),
         ("Checks", f"{passed} of {len(held)}", "hold" if passed == len(held) else "see below", passed == len(held)),
     )

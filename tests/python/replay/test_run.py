@@ -10,13 +10,13 @@ import pytest
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.dashboard.report import ReplayReport, checks
-from plimsoll.replay.actions import Block, Execute, Place, Record
+from plimsoll.replay.actions import Block, Execute, Match, Place, PlaceFor, Record, calls_of
 from plimsoll.replay.run import Check, ModelOnly, Progress, Replay
 from plimsoll.replay.stored import Layout, Ledger
 from plimsoll.risk.scenario.bar import Bar
 from plimsoll.risk.scenario.population import PopulationParameters
 from plimsoll.risk.scenario.scenario import Scenario
-from tests.python.replay.setting import crash, parameters, replay, scenario
+from tests.python.replay.setting import PLAIN, crash, parameters, replay, scenario
 
 
 class Recorder(ModelOnly):
@@ -76,9 +76,10 @@ def test_run__blocks__in_the_order_of_time_and_orders_settle_at_the_next_record(
     placed: dict[object, int] = {}
     for block in recorder.blocks:
         for applied in block.applied:
-            if isinstance(applied.action, Place):
-                placed[applied.action.order] = block.ts
-            elif isinstance(applied.action, Execute):
+            for call in calls_of(applied.action):
+                if isinstance(call, Place | PlaceFor):
+                    placed[call.order] = block.ts
+            if isinstance(applied.action, Execute) and applied.action.by is None:
                 assert any(isinstance(one.action, Record) for one in block.applied)
                 assert all(
                     block.ts - placed[order] == 3
@@ -87,6 +88,28 @@ def test_run__blocks__in_the_order_of_time_and_orders_settle_at_the_next_record(
                 )
     assert [check.minute for check in recorder.checks] == list(range(1, 11))
     assert recorder.checks[-1].healths is not None
+
+
+def test_run__default_habits__all_of_the_order_book_is_used() -> None:
+    recorder = Recorder()
+    report = replay(minutes=60, accounts=80).run(recorder)
+    assert all(check.passed for check in checks(report))
+    used = (report.matches, report.stops_executed, report.take_profits_executed, report.orders_voided)
+    assert all(used)
+    assert all((report.relayed, report.delegated))
+    last = report.series[-1]
+    assert (last.matched_usd, last.pool_usd > 0, last.liquidated_usd > 0) == (report.matched_usd, True, True)
+    matches = [one for block in recorder.blocks for one in block.applied if isinstance(one.action, Match)]
+    assert report.matches <= sum(len(one.action.makers) for one in matches if isinstance(one.action, Match))
+    promised = [len(check.promises.orders) for check in recorder.checks]
+    assert promised[-1] == max(promised)
+    assert all(len(check.promises) == len(check.promised) for check in recorder.checks)
+
+
+def test_run__plain_habits__nothing_of_it_is_used() -> None:
+    report = replay(minutes=10, population=PLAIN).run()
+    assert (report.matches, report.matched_usd, report.stops_executed, report.take_profits_executed) == (0, 0, 0, 0)
+    assert (report.relayed, report.delegated) == (0, 0)
 
 
 def test_run__no_liquidator__nobody_is_liquidated() -> None:

@@ -7,13 +7,15 @@ import pytest
 from plimsoll.core.orders import OrderKind
 from plimsoll.core.units import WAD
 from plimsoll.replay.actions import Cancel, Deposit, Place
+from plimsoll.replay.day import Calendar, Intent, day_of
 from plimsoll.replay.run import Replay
-from plimsoll.replay.traders import MAX_ATTEMPTS, Calendar, Intent, Trader, day_of
+from plimsoll.replay.trader import Trader
+from plimsoll.replay.traders import MAX_ATTEMPTS
 from plimsoll.risk.execution import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
 from plimsoll.risk.scenario.population import PopulationParameters, build_population
-from tests.python.replay.setting import crash, parameters, replay, scenario
+from tests.python.replay.setting import PLAIN, crash, parameters, scenario, staged
 
 DAY = Calendar(1_440, 15, 660)
 
@@ -50,17 +52,12 @@ def test_day_of__ten_minutes__entries_only() -> None:
     plans = build_population(PopulationParameters(accounts=50), crash_minute=0, seed=3)
     for plan in plans:
         day = day_of(plan, short, Draws(3, str(plan.owner_index)))
-        assert [intent.is_main for intent in day] == [True] * len(plan.legs)
+        assert [intent.is_main for intent in day] == [True] * len(plan.legs) * (plan.habits.way != "quote")
 
 
 @pytest.fixture
 def stage() -> Replay:
-    """Opened, with the first prices recorded and nothing traded."""
-    done = replay(minutes=10)
-    done._open()
-    done._publish(done.ticks[0], 0)
-    done.mirror.begin(done.mirror.now + 1)
-    return done
+    return staged(population=PLAIN)
 
 
 def someone(stage: Replay, temper: str) -> Trader:
@@ -131,7 +128,7 @@ def test_refused__order_could_not_be_placed__is_forgotten(stage: Replay) -> None
 
 @pytest.mark.parametrize(("temper", "kind"), [("top up", Deposit), ("reduce", Place), ("stop", Place), ("hold", None)])
 def test_look__health_is_falling__each_temper_acts_in_its_way(temper: str, kind: type | None) -> None:
-    chosen = scenario(accounts=20)
+    chosen = scenario(accounts=20, population=PLAIN)
     done = Replay(chosen, crash(chosen, 6), parameters())
     for trader in done.traders.by_account.values():
         trader.temper = temper  # type: ignore[assignment]

@@ -6,7 +6,13 @@ import pytest
 
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD, to_wad
-from plimsoll.risk.scenario.population import AccountPlan, PopulationParameters, build_population, open_interest
+from plimsoll.risk.scenario.population import (
+    AccountPlan,
+    Habits,
+    PopulationParameters,
+    build_population,
+    open_interest,
+)
 
 DEFAULTS = PopulationParameters()
 
@@ -44,9 +50,30 @@ def test_build_population__shares__hold_exactly(seed: int) -> None:
     assert sum(leg.side == "long" for leg in legs) == round(len(legs) * 65 / 100)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_build_population__habits__hold_exactly(seed: int) -> None:
+    habits = [plan.habits for plan in build(seed)]
+    ways = [one.way for one in habits]
+    assert (ways.count("take"), ways.count("quote")) == (42, 18)
+    assert sum(one.has_stops for one in habits) == 84
+    assert sum(one.is_relayed for one in habits) == 48
+    assert sum(one.has_delegate for one in habits) == 24
+    assert not any(one.has_stops for one in habits if one.way == "quote")
+
+
+def test_build_population__stops_for_all__quoters_have_none() -> None:
+    plans = build(accounts=20, stop_share=WAD, book_share=WAD, quoter_share=WAD // 2)
+    assert [plan.habits.has_stops for plan in plans] == [plan.habits.way == "take" for plan in plans]
+
+
+def test_build_population__no_habits__plain_accounts() -> None:
+    nothing = dict.fromkeys(("book_share", "stop_share", "relayed_share", "delegate_share"), 0)
+    assert {plan.habits for plan in build(**nothing)} == {Habits()}
+
+
 def test_build_population__same_arguments__are_the_same_on_every_machine() -> None:
     digest = hashlib.sha256(repr(build()).encode()).hexdigest()
-    assert digest == "c7a19301d7e549dd51636b78ee7bde4f7ada7e71cd935b770469bb03f9827e0b"
+    assert digest == "b845a10fb2f137389d502a2860cbeaafac1ef1d7469bb3d4fd26e79226f55136"
     assert build(seed=2) != build()
 
 
@@ -85,6 +112,11 @@ def test_build_population__crash_at_once__enters_in_the_first_minutes() -> None:
         ({"size_min_usd": 0}, "size_min_usd must be positive"),
         ({"size_max_usd": WAD}, "size_max_usd must not be below"),
         ({"long_share": WAD + 1}, "long_share must lie between 0 and 1"),
+        ({"book_share": -1}, "book_share must lie between 0 and 1"),
+        ({"quoter_share": WAD + 1}, "quoter_share must lie between 0 and 1"),
+        ({"stop_share": WAD + 1}, "stop_share must lie between 0 and 1"),
+        ({"relayed_share": WAD + 1}, "relayed_share must lie between 0 and 1"),
+        ({"delegate_share": WAD + 1}, "delegate_share must lie between 0 and 1"),
         ({"market_weights": {"ETH": 0}}, "market_weights must have a positive one"),
         ({"market_weights": {}}, "market_weights must have a positive one"),
         ({"size_sigma": to_wad("4.1")}, "size_sigma must lie between"),
