@@ -345,9 +345,9 @@ def test_match__two_markets__are_refused(signed: Signed, maker: int, taker: int)
 def test_match__not_one_buy_and_one_sell__is_refused(
     signed: Signed, maker: int, taker: int, made: int, taken: int
 ) -> None:
-    orders = [signed.limit(account, ETH, sign * SIZE, ETH_PRICE) for account, sign in ((maker, made), (taker, taken))]
+    orders = (signed.limit(maker, ETH, made * SIZE, ETH_PRICE), signed.limit(taker, ETH, taken * SIZE, ETH_PRICE))
     with reverts("OrderBook_InvalidTerms", field("side")):
-        signed.match(*orders, 1)
+        signed.match(*orders, base=1)
 
 
 def test_match__order_of_no_size__is_overfilled_by_anything(core: Core, signed: Signed, maker: int, taker: int) -> None:
