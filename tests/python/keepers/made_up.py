@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from plimsoll.core.orders import Order
+from plimsoll.core.orders import NO_PARENT, Order
 from plimsoll.core.units import WAD
 from plimsoll.risk.config import MarketParams, MarketRules, OrderParams
 from plimsoll.risk.oracle import OPEN, Record
 from plimsoll.risk.state import MAX_HEALTH
 from plimsoll.sdk.history import OpenOrder
-from plimsoll.sdk.orders import limit_order, market_order
+from plimsoll.sdk.orders import limit_order, market_order, stop_loss_order, take_profit_order
 from plimsoll.sdk.signing import order_hash
 from plimsoll.sdk.snapshots import AccountSnapshot, Accumulators, MarketSnapshot, PositionSnapshot, model_state
 from plimsoll.sdk.words import Configuration
@@ -79,9 +79,17 @@ def account(
     return replace(made, equity=equity, maintenance=maintenance, health=equity * WAD // maintenance)
 
 
-def queued(sequence: int, *, settle_from: int = NOW, market_id: int = ETH, reduce_only: bool = False) -> OpenOrder:
+def queued(
+    sequence: int,
+    *,
+    settle_from: int = NOW,
+    market_id: int = ETH,
+    base: int = WAD,
+    reduce_only: bool = False,
+    account: int = TRADER,
+) -> OpenOrder:
     """A market order of the queue."""
-    return _open(market_order(TRADER, market_id, WAD, reduce_only=reduce_only, salt=sequence), settle_from, sequence)
+    return _open(market_order(account, market_id, base, reduce_only=reduce_only, salt=sequence), settle_from, sequence)
 
 
 def waiting(
@@ -97,6 +105,28 @@ def waiting(
     """A limit order."""
     order = limit_order(TRADER, market_id, base, price, expiry=expiry, reduce_only=reduce_only, salt=salt)
     return _open(order, settle_from, 0)
+
+
+def stop(
+    base: int, trigger: int, *, acceptable: int | None = None, parent: bytes = NO_PARENT, account: int = TRADER
+) -> OpenOrder:
+    """A stop-loss that only reduces."""
+    order = stop_loss_order(account, ETH, base, trigger, acceptable_price=acceptable, parent=parent, salt=trigger)
+    return _open(order, NOW - 100, 0)
+
+
+def profit(
+    base: int, trigger: int, *, acceptable: int | None = None, parent: bytes = NO_PARENT, account: int = TRADER
+) -> OpenOrder:
+    """A take-profit that only reduces."""
+    order = take_profit_order(account, ETH, base, trigger, acceptable_price=acceptable, parent=parent, salt=trigger)
+    return _open(order, NOW - 100, 0)
+
+
+def left_queue(base: int, price: int, *, expiry: int = 0) -> OpenOrder:
+    """A reduce-only market order that missed its record."""
+    order = market_order(TRADER, ETH, base, acceptable_price=price, reduce_only=True, expiry=expiry, salt=1)
+    return _open(order, NOW - 100, 0)
 
 
 def _open(order: Order, settle_from: int, sequence: int) -> OpenOrder:
