@@ -81,7 +81,7 @@ def _beacon_keys(names: tuple[str, ...]) -> list[str]:
 
 @click.group()
 def cli() -> None:
-    """Keep the protocol moving: publish prices, execute orders, liquidate."""
+    """Keep the protocol moving: publish prices, execute orders, liquidate, make markets."""
 
 
 @cli.command(cls=Command)
@@ -155,3 +155,38 @@ def liquidator(start: Start, take_over: str | None, take_over_account: str | Non
     from plimsoll.keepers.entry import run_liquidator
 
     return run_liquidator(start, take_over, take_over_account, min_profit_bps)
+
+
+@cli.command("market-maker", cls=Command)
+@keeper
+@click.option("--engine", required=True, metavar="URL", help="The matching engine's.")
+@click.option("--market", default="ETH/USD", show_default=True)
+@click.option("--for-account", metavar="ID", help="To quote for, as owner or delegate; the cross account 0 by default.")
+@click.option("--size", default="10000", show_default=True, metavar="DOLLARS", help="Of a quote.")
+@click.option("--max-inventory", default="100000", show_default=True, metavar="DOLLARS", help="Nothing is added to it.")
+@click.option("--max-leverage", default="3", show_default=True, help="Of the account's equity.")
+@click.option("--edge-bps", default="1", show_default=True, help="Of a fill, beyond the fee and what risk asks.")
+@click.option("--aversion", default="1", show_default=True, help="To risk: how far quotes go by volatility, inventory.")
+@click.option("--replace-bps", default="1", show_default=True, help="How far off a quote is replaced.")
+@click.option("--lifetime", type=int, default=30, show_default=True, help="Seconds until a quote expires by itself.")
+@click.option("--min-health", default="3", show_default=True, help="Below, all quotes are pulled.")
+@click.option("--lay-off-beyond", metavar="DOLLARS", help="Inventory that is brought down against the pool.")
+def market_maker(
+    start: Start,
+    engine: str,
+    market: str,
+    for_account: str | None,
+    lifetime: int,
+    lay_off_beyond: str | None,
+    **own: str,
+) -> int:
+    """Quote both sides of a market around its index."""
+    from plimsoll.core.units import to_units, to_wad
+    from plimsoll.keepers.entry import run_market_maker
+    from plimsoll.keepers.quoting import Quoting
+
+    bps = {name: to_units(own.pop(f"{name}_bps"), 14, what=name) for name in ("edge", "replace")}
+    wads = {name: to_wad(value, what=name.replace("_", " ")) for name, value in own.items()}
+    beyond = None if lay_off_beyond is None else to_wad(lay_off_beyond, what="lay off beyond")
+    terms = Quoting(lifetime=lifetime, lay_off_beyond=beyond, **bps, **wads)
+    return run_market_maker(start, engine, market, for_account, terms)

@@ -14,13 +14,17 @@ from plimsoll.core import ids
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import to_wad
 from plimsoll.keepers.batches import MAX_BATCH
+from plimsoll.keepers.engine import HttpEngine
 from plimsoll.keepers.executor import Executor, Terms
 from plimsoll.keepers.liquidator import Capital, Liquidator
+from plimsoll.keepers.market_maker import MarketMaker
 from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
 from plimsoll.keepers.publisher import Cadence, Publisher, SignedPrices, feeds_of
+from plimsoll.keepers.quoting import Quoting
 from plimsoll.keepers.runner import Job, Pace, Runner, run_until_signalled
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.deployments import Deployment
+from plimsoll.sdk.signing import Domain
 from plimsoll.sdk.snapshots import read_markets
 from plimsoll.sdk.views import market_named
 
@@ -155,6 +159,17 @@ def run_liquidator(
         into = ids.pack(start.signer.address) if account is None else ids.parse_account(account)
         capital = Capital(into, to_wad(take_over, what="take over"), min_profit_bps)
     return _run(start, Liquidator(start.contracts, start.signer, capital=capital))
+
+
+def run_market_maker(start: Start, engine_url: str, market: str, account: str | None, terms: Quoting) -> int:
+    """Until SIGINT or SIGTERM. `account` is the signer's cross account 0 where none is named. Returns the exit code."""
+    require_prices(start)
+    if account is None and start.signer is None:
+        raise UserError("market maker: without a key it must be told the account to quote for")
+    into = ids.parse_account(account) if account is not None else ids.pack(start.signer.address if start.signer else 0)
+    engine = HttpEngine(engine_url, Domain(start.contracts.chain.chain_id, start.contracts.order_book.address))
+    market_id = market_named(start.deployment.markets, market)
+    return _run(start, MarketMaker(start.contracts, start.signer, engine, into, market_id, terms=terms))
 
 
 def require_prices(start: Start) -> None:

@@ -22,10 +22,8 @@ from plimsoll.keepers.quoting import Quote, Quoting, View, Volatility, quotes
 from plimsoll.keepers.runner import Fields, Log, account_shown, shown
 from plimsoll.risk.oracle import OPEN, Record
 from plimsoll.sdk.contracts import Contracts
-from plimsoll.sdk.events import scope_from
+from plimsoll.sdk.order_book import OrderBookClient
 from plimsoll.sdk.orders import limit_order, market_order
-from plimsoll.sdk.signed import SignedOrder
-from plimsoll.sdk.signing import Domain, order_hash, sign
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot, read_accounts, read_markets
 
 LEAD_SECONDS = 2
@@ -245,7 +243,7 @@ class MarketMaker:
         self.market_id = market_id
         self.terms = terms or Quoting()
         self.grid = grid or Grid()
-        self.domain = Domain(contracts.chain.chain_id, contracts.order_book.address)
+        self.book = OrderBookClient(contracts, signer)
         self._signed: dict[bytes, Order] = {}
         self._volatility = Volatility()
         self._newest: Record | None = None
@@ -271,7 +269,7 @@ class MarketMaker:
         """Raises EngineGone where nothing stands in an engine that is."""
         market = read_markets(self.contracts, block, [self.market_id])[self.market_id]
         account = read_accounts(self.contracts, block, [self.account])[self.account]
-        self._counter = int(self.contracts.order_book.call("counterOf", self.account))
+        self._counter = self.book.counter_of(self.account)
         self._learn(market.newest)
         self._forget(block.timestamp)
         standing, depth = self._ask_engine(block.timestamp)
@@ -362,11 +360,10 @@ class MarketMaker:
         if self.is_owner:
             return None
         assert self.signer is not None
-        found = self.contracts.order_book.call("delegation", self.account, self.signer.address)
-        scope = scope_from(found.scope._asdict())
-        if not scope.covers(self.market_id, block.timestamp + LEAD_SECONDS) or not scope.may_match:
+        found = self.book.delegation(self.signer.address, self.account)
+        if not found.scope.covers(self.market_id, block.timestamp + LEAD_SECONDS) or not found.scope.may_match:
             return 0
-        return max(0, scope.daily_budget - int(found.usedToday)) * WAD
+        return found.left_today * WAD
 
     # --- deeds ---------------------------------------------------------------------------------------------------
 
@@ -400,7 +397,6 @@ class MarketMaker:
             log("pulled", order=hash_.hex(), why=why)
 
     def _place(self, action: Place, log: Log) -> None:
-        assert self.signer is not None
         order = limit_order(
             self.account,
             self.market_id,
@@ -410,8 +406,8 @@ class MarketMaker:
             expiry=action.expiry,
             counter=self._counter,
         )
-        signed = SignedOrder(order, sign(order, self.domain, self.signer))
-        hash_ = order_hash(order)
+        signed = self.book.signed(order)
+        hash_ = signed.hash
         self._signed[hash_] = order  # before it is out: an answer that is lost is no order that isn't there
         try:
             self.engine.submit(signed)
