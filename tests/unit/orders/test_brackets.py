@@ -64,6 +64,7 @@ def test_multicall__one_of_them_refused__places_none(core: Core, trader: int) ->
     with reverts("OrderBook_InvalidTerms", b"triggerPrice".ljust(32, b"\0")):
         place_all(core, trader, [entry, stop, {**stop, "triggerPrice": 0}])
     assert (status(core, entry), status(core, stop)) == (0, 0)
+    core.check_sums()
 
 
 def test_multicall__by_somebody_else__is_his_own_call_and_refused(core: Core, trader: int) -> None:
@@ -71,6 +72,7 @@ def test_multicall__by_somebody_else__is_his_own_call_and_refused(core: Core, tr
     calls = [core.order_book.place.encode(order) for order in bracket(core, trader, WAD)]
     with reverts("OrderBook_NotPermitted", trader, mallory):
         core.order_book.multicall(calls, sender=mallory)
+    core.check_sums()
 
 
 def test_execute__before_the_entry_is_filled__exits_are_pending_and_not_void(core: Core, trader: int) -> None:
@@ -82,6 +84,7 @@ def test_execute__before_the_entry_is_filled__exits_are_pending_and_not_void(cor
         with reverts("OrderBook_ParentPending", hash_of(core, entry)):
             core.execute(order)
     assert [status(core, order) for order in (entry, stop, profit)] == [QUEUED, WAITING, WAITING]
+    core.check_sums()
 
 
 @SIDES
@@ -125,6 +128,7 @@ def test_execute_batch__both_exits_at_once__fills_one_and_voids_the_other(
     receipt = batch(core, [due, other])
     assert receipt.event("OrderExecuted")["hash"] == hash_of(core, due)
     assert receipt.event("OrderVoided")["hash"] == hash_of(core, other)
+    core.check_sums()
 
 
 def test_execute__other_exit_not_voided_yet__closes_nothing_of_a_later_position(core: Core, trader: int) -> None:
@@ -141,6 +145,7 @@ def test_execute__other_exit_not_voided_yet__closes_nothing_of_a_later_position(
     core.tick(DELAY, {ETH: profit["triggerPrice"]})
     with reverts("OrderBook_UnknownOrder", hash_of(core, profit)):
         core.execute(profit)
+    core.check_sums()
 
 
 @pytest.mark.parametrize("end", ["failed", "void"])

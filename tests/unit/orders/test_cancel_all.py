@@ -55,6 +55,7 @@ def test_cancel_all__orders_that_wait__are_dead(core: Core, trader: int, kind: i
         with reverts("OrderBook_WrongCounter", trader, 1):
             core.execute(order)
         assert status(core, order) == WAITING
+    core.check_sums()
 
 
 def test_cancel_all__market_order_queued__is_filled_all_the_same(core: Core, trader: int) -> None:
@@ -88,6 +89,7 @@ def test_place__under_the_old_counter__is_refused_and_under_the_new_one_waits(co
     core.place(order)
     core.tick(DELAY)
     core.execute(order).event("OrderExecuted")
+    core.check_sums()
 
 
 def test_place__market_order_of_any_counter__is_queued(core: Core, trader: int) -> None:
@@ -105,6 +107,7 @@ def test_cancel_all__orders_of_the_same_owners_other_accounts__live(core: Core, 
     assert (core.order_book.counterOf(trader), core.order_book.counterOf(other)) == (1, 0)
     core.tick(DELAY)
     core.execute(order).event("OrderExecuted")
+    core.check_sums()
 
 
 # --- signed orders ---

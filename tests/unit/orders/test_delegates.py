@@ -180,6 +180,7 @@ def test_place__in_the_last_second_of_a_scope__is_allowed_and_then_refused(core:
         core.order_book.cancel(order, sender=BOT)
     core.tick(DELAY)
     core.execute(order).event("OrderExecuted")
+    core.check_sums()
 
 
 def test_place_for__signed_by_a_delegate__is_within_his_scope(core: Core, signed: Signed, alice: int) -> None:
@@ -339,6 +340,7 @@ def test_delegate__revoked__may_nothing(core: Core, signed: Signed, alice: int) 
         with reverts("OrderBook_NotPermitted", alice, BOT):
             call()
     assert status(core, order) == WAITING  # what he placed is the account's, and stays until its owner ends it
+    core.check_sums()
 
 
 # --- matches ---
@@ -430,6 +432,7 @@ def test_take_over__after_the_scope_ended__is_refused(core: Core, signed: Signed
     core.evm.advance(1)
     with reverts("OrderBook_NotPermitted", alice, BOT):
         core.liquidator.takeOver(victim, ETH, 10 * WAD, alice, b"", [], sender=BOT)
+    core.check_sums()
 
 
 def test_use_for_take_over__by_anybody_but_the_liquidator__is_refused(core: Core, alice: int) -> None:
@@ -451,6 +454,7 @@ def test_delegate__who_may_not_match__has_no_way_to_choose_a_counterpart(
     allow(core, alice)
     with reverts("OrderBook_NotPermitted", alice, BOT):
         signed.match(*pair(signed, mallory, alice, WAD), taker_key=KEY)
+    core.check_sums()
 
 
 @pytest.mark.parametrize("budget", [50_000, 200_000])

@@ -215,6 +215,7 @@ def test_match_batch__maker_with_a_bad_signature__is_skipped(core: Core, signed:
     receipt = signed.match_batch(taken, [(bad, signed.order(bad, mallory), WAD), signed.fill(good)])
     assert skipped(core, receipt) == [(hash_of(core, bad), "OrderBook_NotPermitted", bad["account"], mallory.address)]
     assert (receipt.value, status(core, bad)) == (WAD, NONE)
+    core.check_sums()
 
 
 def test_match_batch__maker_whose_match_the_taker_can_not_bear__is_skipped(core: Core, signed: Signed) -> None:
@@ -287,6 +288,7 @@ def test_match_batch__taker_that_can_not_be_matched__is_refused(
     taken = {**signed.limit(taker, ETH, WAD, ETH_PRICE), **changes}
     with reverts("OrderBook_InvalidTerms", field(name)):
         signed.match_batch(taken, [signed.fill(order) for order in maker_orders(signed, 1, -WAD)])
+    signed.core.check_sums()
 
 
 def test_match_batch__taker_that_is_dead__is_refused(core: Core, signed: Signed, taker: int) -> None:
@@ -302,6 +304,7 @@ def test_match_batch__taker_that_is_dead__is_refused(core: Core, signed: Signed,
     core.order_book.cancel(taken, sender=owner_of(taker))
     with reverts("OrderBook_UnknownOrder", hash_of(core, taken)):
         signed.match_batch(taken, makers)
+    core.check_sums()
 
 
 @pytest.mark.parametrize("makers", [0, 1, 3])
@@ -313,6 +316,7 @@ def test_match_batch__nothing_matched__is_refused(core: Core, signed: Signed, ta
     with reverts("OrderBook_NothingMatched", hash_of(core, taken)):
         signed.match_batch(taken, [signed.fill(order) for order in made])
     assert status(core, taken) == NONE
+    core.check_sums()
 
 
 # --- time in force ---
@@ -391,6 +395,7 @@ def test_match_batch__too_little_gas__reverts_the_whole_and_skips_nobody(
             outcomes.append("all")
     assert set(outcomes) == {"nothing", "all"}
     assert outcomes == sorted(outcomes, reverse=True)
+    core.check_sums()
 
 
 def test_match_batch__gas_that_fails_the_last_of_many__never_skips_an_honest_maker(
@@ -411,3 +416,4 @@ def test_match_batch__gas_that_fails_the_last_of_many__never_skips_an_honest_mak
             except (Halt, Revert, ValueError):
                 continue
             assert (skipped(core, receipt), receipt.value) == ([], 6 * WAD)
+    core.check_sums()

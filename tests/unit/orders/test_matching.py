@@ -270,6 +270,7 @@ def test_match__order_that_ended_or_waits_on_the_chain__is_refused(
         core.order_book.place(order, sender=owner)
     with reverts("OrderBook_UnknownOrder", hash_of(core, order)):
         signed.match(made, taken)
+    core.check_sums()
 
 
 # --- time in force ---
@@ -288,6 +289,7 @@ def test_match__immediate_or_cancel_of_all__is_filled(core: Core, signed: Signed
     made, taken = pair(signed, maker, taker, SIZE, time_in_force=IMMEDIATE_OR_CANCEL)
     signed.match(made, taken)
     assert (status(core, made), status(core, taken)) == (FILLED, FILLED)
+    core.check_sums()
 
 
 def test_match__fill_or_kill__is_matched_whole_or_not(core: Core, signed: Signed, maker: int, taker: int) -> None:
@@ -316,6 +318,7 @@ def test_match__maker_that_does_not_rest__is_refused(
     made = signed.limit(maker, ETH, -SIZE, ETH_PRICE, time_in_force=time_in_force)
     with reverts("OrderBook_InvalidTerms", field("timeInForce")):
         signed.match(made, signed.limit(taker, ETH, SIZE, ETH_PRICE))
+    signed.core.check_sums()
 
 
 # --- terms ---
@@ -324,6 +327,7 @@ def test_match__maker_that_does_not_rest__is_refused(
 def test_match__nothing__is_refused(signed: Signed, maker: int, taker: int) -> None:
     with reverts("OrderBook_ZeroSize"):
         signed.match(*pair(signed, maker, taker, SIZE), 0)
+    signed.core.check_sums()
 
 
 @BOTH
@@ -333,12 +337,14 @@ def test_match__any_kind_but_limit__is_refused(signed: Signed, maker: int, taker
     (made if who == "maker" else taken)["kind"] = kind
     with reverts("OrderBook_InvalidTerms", field("kind")):
         signed.match(made, taken)
+    signed.core.check_sums()
 
 
 def test_match__two_markets__are_refused(signed: Signed, maker: int, taker: int) -> None:
     made, taken = pair(signed, maker, taker, SIZE)
     with reverts("OrderBook_InvalidTerms", field("marketId")):
         signed.match({**made, "marketId": BTC}, taken)
+    signed.core.check_sums()
 
 
 @pytest.mark.parametrize(("made", "taken"), [(1, 1), (-1, -1), (0, -1), (-1, 0)])
@@ -348,12 +354,14 @@ def test_match__not_one_buy_and_one_sell__is_refused(
     orders = (signed.limit(maker, ETH, made * SIZE, ETH_PRICE), signed.limit(taker, ETH, taken * SIZE, ETH_PRICE))
     with reverts("OrderBook_InvalidTerms", field("side")):
         signed.match(*orders, base=1)
+    signed.core.check_sums()
 
 
 def test_match__order_of_no_size__is_overfilled_by_anything(core: Core, signed: Signed, maker: int, taker: int) -> None:
     made, taken = signed.limit(maker, ETH, 0, ETH_PRICE), signed.limit(taker, ETH, SIZE, ETH_PRICE)
     with reverts("OrderBook_Overfilled", hash_of(core, made), 0):
         signed.match(made, taken, 1)
+    core.check_sums()
 
 
 @BOTH
@@ -362,6 +370,7 @@ def test_match__with_a_parent__is_refused(signed: Signed, maker: int, taker: int
     (made if who == "maker" else taken)["parent"] = b"\1" * 32
     with reverts("OrderBook_InvalidTerms", field("parent")):
         signed.match(made, taken)
+    signed.core.check_sums()
 
 
 @SIDES
@@ -371,6 +380,7 @@ def test_match__one_owner_of_both__is_refused(signed: Signed, taker: int, sign: 
     own = signed.trader("taker", 100_000, index=index)
     with reverts("OrderBook_SelfMatch", owner_of(taker)):
         signed.match(*pair(signed, own, taker, sign * SIZE))
+    signed.core.check_sums()
 
 
 @SIDES
@@ -407,6 +417,7 @@ def test_match__signed_by_somebody_else__is_refused(signed: Signed, maker: int, 
     keys = {"maker_key": mallory} if who == "maker" else {"taker_key": mallory}
     with reverts("OrderBook_NotPermitted", account, mallory.address):
         signed.match(made, taken, **keys)  # type: ignore[arg-type]
+    signed.core.check_sums()
 
 
 @BOTH
@@ -423,6 +434,7 @@ def test_match__taker_and_maker_both_dead__the_taker_is_named(signed: Signed, ma
     made["expiry"], taken["expiry"] = 1, 2
     with reverts("OrderBook_Expired", 2):
         signed.match(made, taken)
+    signed.core.check_sums()
 
 
 # --- the price ---
@@ -449,6 +461,7 @@ def test_match__price_of_zero__is_outside_the_band(signed: Signed, maker: int, t
     taken = signed.limit(taker, ETH, sign * SIZE, 0)
     with reverts("OrderBook_OutsideBand", 0, ETH_PRICE):
         signed.match(made, taken)
+    signed.core.check_sums()
 
 
 def test_match__price_of_its_greatest_age__is_fresh_and_a_second_older_not(
@@ -470,6 +483,7 @@ def test_match__without_any_price__is_refused(core: Core, signed: Signed, maker:
     made, taken = signed.limit(maker, 3, -SIZE, ETH_PRICE), signed.limit(taker, 3, SIZE, ETH_PRICE)
     with reverts("PerpMarket_StalePrice", 3, 0):
         signed.match(made, taken)
+    core.check_sums()
 
 
 # --- the exchange ---
@@ -665,6 +679,7 @@ def test_match__account_isolated_in_another_market__is_refused(
     accounts = (isolated, taker) if who == "maker" else (maker, isolated)
     with reverts("PerpMarket_WrongMarket", isolated, ETH):
         signed.match(*pair(signed, *accounts, SIZE))
+    signed.core.check_sums()
 
 
 @SIDES

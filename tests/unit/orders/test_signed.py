@@ -125,6 +125,7 @@ def test_place_for__without_a_relay_fee__costs_nothing(core: Core, signed: Signe
     nobody = signed.trader("nobody")
     receipt = place_for(signed, core.order(nobody, ETH, WAD, kind=LIMIT_ORDER))
     assert [event.name for event in receipt.logs] == ["OrderPlaced"]
+    core.check_sums()
 
 
 @pytest.mark.parametrize("kind", [MARKET_ORDER, LIMIT_ORDER])
@@ -188,6 +189,7 @@ def test_place_for__market_order_without_an_expiry__is_refused(core: Core, signe
     """Else whoever relays it chooses the moment."""
     with reverts("OrderBook_InvalidTerms", field("expiry")):
         place_for(signed, market_order(core, alice, expiry=0))
+    core.check_sums()
 
 
 @pytest.mark.parametrize("kind", [MARKET_ORDER, LIMIT_ORDER])
@@ -195,6 +197,7 @@ def test_place_for__market_order_without_an_expiry__is_refused(core: Core, signe
 def test_place_for__other_counter__is_refused(core: Core, signed: Signed, alice: int, kind: int, counter: int) -> None:
     with reverts("OrderBook_WrongCounter", alice, 0):
         place_for(signed, market_order(core, alice, kind=kind, counter=counter))
+    core.check_sums()
 
 
 @pytest.mark.parametrize("time_in_force", [1, 2, 3])
@@ -204,6 +207,7 @@ def test_place_for__order_that_is_to_be_matched__is_refused(
     order = signed.limit(alice, ETH, WAD, ETH_PRICE, time_in_force=time_in_force)
     with reverts("OrderBook_InvalidTerms", field("timeInForce")):
         place_for(signed, order)
+    core.check_sums()
 
 
 # --- a signature is worth nothing elsewhere ---
@@ -233,6 +237,7 @@ def test_place_for__after_it_was_cancelled_or_matched__is_refused(
         signed.match(signed.limit(signed.trader("maker", 10_000), ETH, -WAD, ETH_PRICE), order)
     with reverts("OrderBook_AlreadyUsed", hash_of(core, order)):
         place_for(signed, order)
+    core.check_sums()
 
 
 def test_match__after_it_was_placed__is_refused(core: Core, signed: Signed, alice: int) -> None:
@@ -242,6 +247,7 @@ def test_match__after_it_was_placed__is_refused(core: Core, signed: Signed, alic
     place_for(signed, order)
     with reverts("OrderBook_UnknownOrder", hash_of(core, order)):
         signed.match(maker, order)
+    core.check_sums()
 
 
 def test_place_for__signed_for_another_chain__is_refused(core: Core, signed: Signed, alice: int) -> None:
@@ -252,6 +258,7 @@ def test_place_for__signed_for_another_chain__is_refused(core: Core, signed: Sig
     signature = elsewhere.order(order)
     with reverts("OrderBook_NotPermitted", alice, recover(as_order(order), signed.domain, signature)):
         place_for(signed, order, signature)
+    core.check_sums()
 
 
 def test_place_for__signed_for_another_order_book__is_refused(core: Core, signed: Signed, alice: int) -> None:
@@ -266,6 +273,7 @@ def test_place_for__signed_for_another_order_book__is_refused(core: Core, signed
     place_for(there, order)
     assert (status(core, order), status(second, order)) == (0, QUEUED)
     assert there.order(order) != signature
+    core.check_sums()
 
 
 OTHER_FIELDS: dict[str, Callable[[Any], Any]] = {
@@ -296,6 +304,7 @@ def test_place_for__with_another_field_than_was_signed__is_refused(
     with reverts("OrderBook_NotPermitted", other["account"], signer):
         place_for(signed, other, signature)
     place_for(signed, order, signature)
+    core.check_sums()
 
 
 def test_place_for__signed_by_somebody_else__is_refused(core: Core, signed: Signed, alice: int) -> None:
@@ -303,6 +312,7 @@ def test_place_for__signed_by_somebody_else__is_refused(core: Core, signed: Sign
     order = market_order(core, alice)
     with reverts("OrderBook_NotPermitted", alice, mallory.address):
         place_for(signed, order, signed.order(order, mallory))
+    core.check_sums()
 
 
 def _high_s(signature: bytes) -> bytes:
@@ -330,6 +340,7 @@ def test_place_for__no_signature__is_nobodys(core: Core, signed: Signed, alice: 
     order = market_order(core, owned)
     with reverts("OrderBook_NotPermitted", owned, ZERO_ADDRESS):
         place_for(signed, order, NO_SIGNATURES[kind](signed.order(order, key_of("alice"))))
+    core.check_sums()
 
 
 @pytest.mark.parametrize("name", ["kind", "reduceOnly", "timeInForce"])
@@ -374,6 +385,7 @@ def test_cancel_for__signed_order_never_seen__can_not_be_used_any_more(core: Cor
     cancel_for(signed, order).event("OrderCancelled")
     with reverts("OrderBook_AlreadyUsed", hash_of(core, order)):
         place_for(signed, order)
+    core.check_sums()
 
 
 def test_cancel_for__order_matched_in_part__ends_and_remembers_what_was(core: Core, signed: Signed, alice: int) -> None:
@@ -390,6 +402,7 @@ def test_cancel_for__market_order_queued__is_refused(core: Core, signed: Signed,
     core.place(order)
     with reverts("OrderBook_NotCancellable", hash_of(core, order)):
         cancel_for(signed, order)
+    core.check_sums()
 
 
 def test_cancel_for__what_was_reserved__pays_the_relayer(core: Core, signed: Signed) -> None:
@@ -416,6 +429,7 @@ def test_cancel_for__what_was_reserved__pays_the_relayer(core: Core, signed: Sig
 def test_cancel_for__more_than_ten_dollars__is_refused(core: Core, signed: Signed, alice: int) -> None:
     with reverts("OrderBook_InvalidTerms", field("relayFee")):
         cancel_for(signed, signed.limit(alice, ETH, WAD, ETH_PRICE), MAX_FEE + 1)
+    core.check_sums()
 
 
 @pytest.mark.parametrize("cash", [0, RELAY_FEE - 1])
@@ -444,6 +458,7 @@ def test_cancel_for__on_another_word__is_refused(core: Core, signed: Signed, ali
     ):
         with reverts("OrderBook_BadSignature", alice):
             cancel_for(signed, order, fee, signature)
+    core.check_sums()
 
 
 def test_cancel_for__by_a_delegates_key__is_refused(core: Core, signed: Signed, alice: int) -> None:
@@ -454,6 +469,7 @@ def test_cancel_for__by_a_delegates_key__is_refused(core: Core, signed: Signed, 
     with reverts("OrderBook_BadSignature", alice):
         cancel_for(signed, order, 0, signed.cancel(order, key=bot))
     core.order_book.cancel(order, sender=bot.address).event("OrderCancelled")
+    core.check_sums()
 
 
 # --- cancelAllFor ---
@@ -487,6 +503,7 @@ def test_cancel_all_for__a_second_time__is_refused(core: Core, signed: Signed, a
         cancel_all_for(signed, alice, 1)
     cancel_all_for(signed, alice, 2)
     assert core.order_book.counterOf(alice) == 2
+    core.check_sums()
 
 
 @pytest.mark.parametrize("counter", [0, 2, 2**256 - 1])
@@ -495,6 +512,7 @@ def test_cancel_all_for__any_counter_but_the_next__is_refused(
 ) -> None:
     with reverts("OrderBook_WrongCounter", alice, 0):
         cancel_all_for(signed, alice, counter)
+    core.check_sums()
 
 
 def test_cancel_all_for__on_another_word__is_refused(core: Core, signed: Signed, alice: int) -> None:
@@ -508,6 +526,7 @@ def test_cancel_all_for__on_another_word__is_refused(core: Core, signed: Signed,
         with reverts("OrderBook_BadSignature", alice):
             cancel_all_for(signed, alice, 1, 0, signature)
     assert core.order_book.counterOf(alice) == 0
+    core.check_sums()
 
 
 def test_cancel_all_for__fee_beyond_its_bounds__is_refused(core: Core, signed: Signed) -> None:
@@ -518,6 +537,7 @@ def test_cancel_all_for__fee_beyond_its_bounds__is_refused(core: Core, signed: S
     with reverts("OrderBook_InsufficientCash", MAX_FEE - 1, MAX_FEE):
         cancel_all_for(signed, trader, 1, MAX_FEE)
     assert core.order_book.counterOf(trader) == 0
+    core.check_sums()
 
 
 # --- setDelegateFor ---
@@ -555,6 +575,7 @@ def test_set_delegate_for__a_second_time__is_refused_also_after_its_revocation(
         delegate_for(signed, alice, BOT)
     assert core.order_book.delegation(alice, BOT) == (Scope(0, 0, 0), 0)
     delegate_for(signed, alice, BOT, salt=2)
+    core.check_sums()
 
 
 def test_set_delegate_for__of_an_old_counter__is_refused(core: Core, signed: Signed, alice: int) -> None:
@@ -565,6 +586,7 @@ def test_set_delegate_for__of_an_old_counter__is_refused(core: Core, signed: Sig
         with reverts("OrderBook_WrongCounter", alice, 1):
             delegate_for(signed, alice, BOT, salt=salt)
     delegate_for(signed, alice, BOT, salt=1 << 128)
+    core.check_sums()
 
 
 def test_set_delegate_for__on_another_word__is_refused(core: Core, signed: Signed, alice: int) -> None:
@@ -585,6 +607,7 @@ def test_set_delegate_for__on_another_word__is_refused(core: Core, signed: Signe
         with reverts("OrderBook_BadSignature", alice):
             delegate_for(signed, alice, BOT, signature=signature)
     assert core.order_book.delegation(alice, BOT) == (Scope(0, 0, 0), 0)
+    core.check_sums()
 
 
 def test_set_delegate_for__by_a_delegates_key__is_refused(core: Core, signed: Signed, alice: int) -> None:
@@ -593,11 +616,13 @@ def test_set_delegate_for__by_a_delegates_key__is_refused(core: Core, signed: Si
     core.order_book.setDelegate(alice, bot.address, SCOPE, sender=owner_of(alice))
     with reverts("OrderBook_BadSignature", alice):
         delegate_for(signed, alice, BOT, signature=signed.delegation(alice, BOT, SCOPE, 1, key=bot))
+    core.check_sums()
 
 
 def test_set_delegate_for__nobody__is_refused(core: Core, signed: Signed, alice: int) -> None:
     with reverts("OrderBook_InvalidTerms", field("delegate")):
         delegate_for(signed, alice, ZERO_ADDRESS)
+    core.check_sums()
 
 
 def test_set_delegate_for__fee_beyond_its_bounds__is_refused(core: Core, signed: Signed) -> None:
@@ -619,6 +644,7 @@ def test_signatures__of_nobodys_account__are_refused(core: Core, signed: Signed)
         cancel_all_for(signed, 0, 1, 0, bytes(65))
     with reverts("OrderBook_BadSignature", 0):
         delegate_for(signed, 0, BOT, signature=bytes(65))
+    core.check_sums()
 
 
 # --- wallets ---
@@ -667,6 +693,7 @@ def test_place_for__wallet_that_answers_anything_but_yes__is_refused(core: Core,
         place_for(signed, order, signed.order(order, mallory))
     with reverts("OrderBook_BadSignature", account):
         cancel_for(signed, order, 0, signed.cancel(order, key=mallory))
+    core.check_sums()
 
 
 @pytest.mark.parametrize("code", [BURNS_GAS, BOMB], ids=["burns its gas", "returns as much as it can"])
@@ -677,6 +704,7 @@ def test_place_for__wallet_that_wastes_gas__wastes_little(core: Core, signed: Si
     with pytest.raises(Exception, match="OrderBook_NotPermitted") as caught:
         place_for(signed, order, b"")
     assert caught.value.gas_used < 300_000  # type: ignore[attr-defined]
+    core.check_sums()
 
 
 def test_match__maker_wallet_that_burns_its_gas__is_skipped_and_the_rest_matched(
@@ -709,6 +737,7 @@ def test_place_for__key_of_an_owner_with_code__needs_no_answer(core: Core, signe
     """A key may have code set to its address: its signature is its word, whatever that code says."""
     core.evm.set_code(owner_of(alice), ANSWERS["no"])
     place_for(signed, market_order(core, alice)).event("OrderPlaced")
+    core.check_sums()
 
 
 def test_place_for__delegate_of_a_wallet__signs_with_his_key(core: Core, signed: Signed) -> None:
@@ -731,3 +760,4 @@ def test_place_for__delegate_that_is_a_wallet__can_not_sign(core: Core, signed: 
     with reverts("OrderBook_NotPermitted", alice, ZERO_ADDRESS):
         place_for(signed, order, b"")
     core.order_book.place(order, sender=owner_of(bot)).event("OrderPlaced")
+    core.check_sums()

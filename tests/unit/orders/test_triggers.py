@@ -135,6 +135,7 @@ def test_execute__price_that_touched_the_trigger_and_left__is_judged_by_the_newe
         core.execute(order)
     core.tick(1, {ETH: TRIGGER})
     core.execute(order).event("OrderExecuted")
+    core.check_sums()
 
 
 @SIDES
@@ -181,6 +182,7 @@ def test_execute__record_of_the_windows_age__is_fresh_and_a_second_older_not(
         core.execute(order)
     core.evm.advance(-1)
     core.execute(order).event("OrderExecuted")
+    core.check_sums()
 
 
 def test_execute__two_prices_in_one_transaction__the_second_fills_nothing(core: Core, trader: int) -> None:
@@ -210,8 +212,10 @@ def test_execute__two_prices_in_one_transaction__the_second_fills_nothing(core: 
 def test_execute__two_orders_at_one_price_in_one_transaction__are_both_filled(core: Core, trader: int) -> None:
     orders = [placed(core, trader, LIMIT_ORDER, base) for base in (WAD, 2 * WAD)]
     core.tick(DELAY)
+    core.track(KEEPER_ACCOUNT)
     receipt = core.order_book.executeBatch(orders, [], sender=KEEPER)
     assert [event["hash"] for event in receipt.events("OrderExecuted")] == [hash_of(core, order) for order in orders]
+    core.check_sums()
 
 
 def test_execute__one_price_each_of_two_markets__are_both_filled(core: Core, trader: int) -> None:
@@ -219,8 +223,10 @@ def test_execute__one_price_each_of_two_markets__are_both_filled(core: Core, tra
     for order in orders:
         core.place(order)
     core.tick(DELAY)
+    core.track(KEEPER_ACCOUNT)
     receipt = core.order_book.executeBatch(orders, [], sender=KEEPER)
     assert len(receipt.events("OrderExecuted")) == 2
+    core.check_sums()
 
 
 # --- expiry, the counter ---
@@ -236,6 +242,7 @@ def test_execute__at_its_expiry__is_filled_and_a_second_later_refused(core: Core
     with reverts("OrderBook_Expired", expiry):
         core.execute(second)
     assert status(core, second) == WAITING
+    core.check_sums()
 
 
 @KINDS
@@ -254,6 +261,7 @@ def test_execute__under_another_counter__is_refused(core: Core, trader: int, kin
     with reverts("OrderBook_WrongCounter", trader, 1):
         core.execute(order)
     assert status(core, order) == WAITING
+    core.check_sums()
 
 
 @KINDS
@@ -334,6 +342,7 @@ def test_execute__parent_never_seen_queued_or_waiting__is_pending(core: Core, tr
         with reverts("OrderBook_ParentPending", hash_of(core, parent)):
             core.execute(child)
         assert status(core, child) == WAITING
+    core.check_sums()
 
 
 @pytest.mark.parametrize("kind", range(4))
@@ -414,6 +423,7 @@ def test_execute__grandchild__waits_for_the_child(core: Core, trader: int) -> No
         core.execute(grandchild)
     core.execute(child)
     core.execute(grandchild).event("OrderExecuted")
+    core.check_sums()
 
 
 # --- reduce-only ---
@@ -476,6 +486,7 @@ def test_execute__something_left_to_reduce__is_not_void_until_it_is_closed(core:
     assert status(core, order) == WAITING
     core.close(trader, ETH)
     core.execute(order).event("OrderVoided")
+    core.check_sums()
 
 
 def test_execute__nothing_to_reduce_for_one_that_is_not_reduce_only__waits(core: Core, trader: int) -> None:
@@ -483,6 +494,7 @@ def test_execute__nothing_to_reduce_for_one_that_is_not_reduce_only__waits(core:
     core.tick(DELAY)
     with reverts("OrderBook_NotTriggered", ETH_PRICE, TRIGGER):
         core.execute(order)
+    core.check_sums()
 
 
 @pytest.mark.parametrize("reason", ["expired", "counter"])
@@ -497,6 +509,7 @@ def test_execute__nothing_to_reduce_but_dead_already__is_refused_as_dead(core: C
     else:
         with reverts("OrderBook_Expired", expiry):
             core.execute(order)
+    core.check_sums()
 
 
 def test_execute__market_orders_pending__hold_up_no_reduction(core: Core, trader: int) -> None:
@@ -580,6 +593,7 @@ def test_execute__trigger_that_opens_in_a_halted_market__waits(core: Core, trade
         core.execute(order)
     core.tick(600)
     core.execute(order).event("OrderExecuted")
+    core.check_sums()
 
 
 def test_cancel__stop_that_was_refused__is_spent(core: Core, trader: int) -> None:
@@ -591,3 +605,4 @@ def test_cancel__stop_that_was_refused__is_spent(core: Core, trader: int) -> Non
     assert receipt.event("OrderCancelled").args == {"hash": hash_of(core, order), "account": trader}
     with reverts("OrderBook_UnknownOrder", hash_of(core, order)):
         core.execute(order)
+    core.check_sums()
