@@ -20,12 +20,12 @@ from plimsoll.risk import margin
 from plimsoll.risk.delegates import MIN_BUDGET_USE
 from plimsoll.risk.oracle import OPEN
 from plimsoll.risk.state import MAX_MARKETS_PER_ACCOUNT
+from plimsoll.sdk.signed import MAX_SIGNATURE_BYTES
 from plimsoll.sdk.signing import Domain, digest_of, order_hash, recover_digest
 
 MAX_BASE = 2**96 - 1
 """What the contracts can remember as matched of an order."""
 MAX_PRICE = 2**96 - 1
-MAX_SIGNATURE_BYTES = 2_048
 MAX_OPEN_ORDERS = 1_000
 """Of one account."""
 LEAD_SECONDS = 2
@@ -147,7 +147,9 @@ def _require_alive(one: Signed, facts: Facts, account: AccountFacts) -> None:
     if order.salt >> COUNTER_SHIFT != account.counter:
         message = f"the salt's upper half is {order.salt >> COUNTER_SHIFT}; the account's counter is {account.counter}"
         raise Refused(CONFLICT, "wrong_counter", message, "order.salt")
-    if one.hash in facts.spent or facts.matched.get(one.hash, 0) >= abs(order.base):
+    matched = facts.matched.get(one.hash, 0)
+    is_over = matched >= abs(order.base) or (matched and order.time_in_force == TimeInForce.IMMEDIATE_OR_CANCEL)
+    if one.hash in facts.spent or is_over:
         message = "was placed, cancelled or filled on the chain; sign it again with another salt"
         raise Refused(CONFLICT, "already_used", message, "order")
 

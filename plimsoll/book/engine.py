@@ -90,6 +90,11 @@ class Engine:
             found = self._books[market_id] = Book()
         return found
 
+    @property
+    def markets(self) -> list[int]:
+        """Those that have a book."""
+        return list(self._books)
+
     def submit(self, one: Signed) -> BookOrder:
         """Accept an order and match it. Its account must be known to the facts. Raises Refused."""
         if one.hash in self.orders or self._is_taken(one.hash):
