@@ -32,6 +32,43 @@ def test_trade__from_placing_to_filling__is_the_keepers_work(stage: Stage) -> No
     assert stage.sent_by("keeper") == 2
 
 
+@pytest.mark.parametrize(("price", "out"), [(2_390, "stop_loss"), (2_620, "take_profit")])
+def test_bracket__one_exit_goes__and_ends_the_other(stage: Stage, price: int, out: str) -> None:
+    stage.start("publisher", "provider")
+    executor = stage.start("executor", "keeper")
+    alice = stage.client("alice")
+    alice.deposit(10_000)
+    parts = alice.bracket(ETH, 2, 2_400, 2_600)
+    placed = dict(zip(parts._fields, alice.place_together(parts), strict=True))
+    assert alice.wait_for(placed["entry"]).status == "filled"
+    stage.set_prices({ETH: price * WAD})
+    other = {"stop_loss": "take_profit", "take_profit": "stop_loss"}[out]
+    assert alice.wait_for(placed[out]).status == "filled"
+    assert alice.wait_for(placed[other]).status == "void"
+    assert alice.position(ETH) is None
+    lines = executor.wait_for("executed", 3)
+    assert [line["outcome"] for line in lines] == ["filled", "filled", "void"]
+    assert lines[1]["tx"] == lines[2]["tx"]
+    assert stage.sent_by("keeper") == 2
+
+
+def test_ladder__each_step_at_its_price(stage: Stage) -> None:
+    stage.start("publisher", "provider")
+    executor = stage.start("executor", "keeper")
+    alice = stage.client("alice")
+    alice.deposit(10_000)
+    assert alice.wait_for(alice.place_market(ETH, 3)).status == "filled"
+    steps = alice.place_together(alice.ladder(ETH, 2_520, 2_560, 3))
+    stage.set_prices({ETH: 2_530 * WAD})
+    assert alice.wait_for(steps[0]).status == "filled"
+    assert [one.hash for one in alice.open_orders()] == [one.hash for one in steps[1:]]
+    stage.set_prices({ETH: 2_570 * WAD})
+    assert [alice.wait_for(one).status for one in steps[1:]] == ["filled", "filled"]
+    assert alice.position(ETH) is None
+    assert [line["outcome"] for line in executor.wait_for("executed", 4)] == ["filled"] * 4
+    assert stage.sent_by("keeper") == 3
+
+
 def test_crash__liquidator_closes_out__and_is_paid(stage: Stage) -> None:
     stage.start("publisher", "provider")
     stage.start("executor", "carol")

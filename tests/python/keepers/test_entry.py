@@ -11,6 +11,8 @@ from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.keepers.entry import (
     Start,
+    execution_terms,
+    keeper_chain,
     key_from_environment,
     keys_from_environment,
     named_values,
@@ -19,6 +21,7 @@ from plimsoll.keepers.entry import (
     run_executor,
     run_liquidator,
 )
+from plimsoll.keepers.executor import Terms
 from plimsoll.sdk.deployments import Deployment
 from tests.support.core import BTC, ETH
 from tests.support.deployment import MARKETS, World
@@ -60,6 +63,30 @@ def test_price_source__none_or_two__is_refused(tmp_path: Path) -> None:
     for options in ({}, {"prices": ["ETH=1"], "series": ["ETH=x"]}):
         with pytest.raises(UserError, match="name one source of prices"):
             price_source(MARKETS, **options)  # type: ignore[arg-type]
+
+
+def test_execution_terms__price_of_eth__is_named_or_a_markets() -> None:
+    assert execution_terms(MARKETS) == Terms(eth_market=ETH)
+    assert execution_terms({}, "2000.5", 100, sweeps=True) == Terms(None, 20_005 * WAD // 10, 100, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (({},), "no market ETH/USD says what gas costs"),
+        ((MARKETS, "0"), "an ETH price of 0 is not more than zero"),
+        ((MARKETS, "much"), "ETH price: 'much' is not a number"),
+        ((MARKETS, None, -1), "a margin of -1 bps is negative"),
+    ],
+)
+def test_execution_terms__without_sense__are_refused(given: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        execution_terms(*given)
+
+
+def test_keeper_chain__tips__no_more_than_it_says() -> None:
+    assert keeper_chain("http://127.0.0.1:9").max_tip == 10**8
+    assert keeper_chain("http://127.0.0.1:9", "0.001").max_tip == 10**6
 
 
 def test_require_prices__one_fresh_price__is_enough(world: World) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
-from plimsoll.keepers.executor import Executor
+from plimsoll.keepers.executor import Executor, Terms
+from plimsoll.keepers.open_orders import OpenOrders
+from plimsoll.keepers.prices import FixedPrices
+from plimsoll.keepers.publisher import SignedPrices
 from plimsoll.sdk.client import Plimsoll
+from plimsoll.sdk.order_book import Placed
 from tests.python.keepers.running import Ran, events
-from tests.support.core import ETH
+from tests.support.core import BTC, ETH
 from tests.support.deployment import World
 
 
-def start(world: World, *, dry_run: bool = False, name: str = "keeper", **options: int) -> Ran:
+def start(world: World, *, dry_run: bool = False, name: str = "keeper", **options: Any) -> Ran:
     signer = world.signer(name)
     return Ran(world, Executor(world.contracts, signer, **options), signer, dry_run=dry_run)
 
@@ -125,6 +131,8 @@ def test_act__limit_order_that_the_market_refuses__waits_for_the_next_record(wor
     assert sent(world) == before
     world.core.fund_account(trader.account(), 1_000_000)
     world.tick(1)
+    assert keeper.round() == []  # the more often it is refused the later it is asked
+    world.tick(1)
     assert events(keeper.round()) == ["executed"]
 
 
@@ -161,6 +169,205 @@ def test_act__stopped__does_no_more(world: World, trader: Plimsoll) -> None:
     before = sent(world)
     assert keeper.round() == []
     assert sent(world) == before
+
+
+# --- exits -------------------------------------------------------------------------------------------------------
+
+
+def bracketed(world: World, trader: Plimsoll) -> tuple[Placed, Placed, Placed]:
+    """An entry of 2 at 2,950, a stop-loss at 2,900 and a take-profit at 3,050."""
+    parts = trader.bracket("ETH", 2, 2_900, 3_050, price=2_950)
+    entry, stop_loss, take_profit = trader.place_together([parts.entry, parts.stop_loss, parts.take_profit])
+    return entry, stop_loss, take_profit
+
+
+def outcomes(lines: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(line["order"], line["outcome"]) for line in lines]
+
+
+@pytest.mark.parametrize("price", [2_890, 3_060])
+def test_act__exit_of_a_bracket__ends_the_other_in_the_same_transaction(
+    world: World, trader: Plimsoll, price: int
+) -> None:
+    keeper = start(world)
+    entry, stop_loss, take_profit = bracketed(world, trader)
+    world.tick(2, {ETH: 2_890 * WAD})
+    assert outcomes(keeper.round()) == [(entry.hash.hex(), "filled")]
+    world.tick(1, {ETH: 2_950 * WAD})
+    assert keeper.round() == []
+    world.tick(1, {ETH: price * WAD})
+    before = sent(world)
+    out, other = (stop_loss, take_profit) if price < 2_900 else (take_profit, stop_loss)
+    assert outcomes(keeper.round()) == [(out.hash.hex(), "filled"), (other.hash.hex(), "void")]
+    assert sent(world) == before + 1
+    assert trader.position("ETH") is None
+
+
+def test_act__children__wait_for_their_parent(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    bracketed(world, trader)
+    world.tick(2, {ETH: 3_100 * WAD})
+    assert keeper.runner.job.observe(world.chain.block()).waiting == ()
+    assert keeper.round() == []
+
+
+def test_act__ladder__goes_step_by_step_and_together(world: World, trader: Plimsoll) -> None:
+    world.open(trader, "ETH", "3")
+    keeper = start(world)
+    steps = trader.place_together(trader.ladder("ETH", 3_020, 3_060, 3))
+    world.tick(2, {ETH: 3_030 * WAD})
+    assert outcomes(keeper.round()) == [(steps[0].hash.hex(), "filled")]
+    before = sent(world)
+    world.tick(1, {ETH: 3_070 * WAD})
+    assert outcomes(keeper.round()) == [(one.hash.hex(), "filled") for one in steps[1:]]
+    assert sent(world) == before + 1
+
+
+def test_act__orphans__go_along_where_it_sweeps(world: World, trader: Plimsoll) -> None:
+    """The entry is cancelled: its exits can never be filled."""
+    entry, stop_loss, take_profit = bracketed(world, trader)
+    trader.cancel(entry.order)
+    keeper, sweeper = start(world), start(world, name="sweeper", terms=Terms(sweeps=True))
+    world.tick(2)
+    assert keeper.round() == sweeper.round() == []
+    other = trader.place_limit("ETH", 1, 3_100)
+    world.tick(2)
+    dead = [(one.hash.hex(), "void") for one in (stop_loss, take_profit)]
+    assert outcomes(sweeper.round()) == [(other.hash.hex(), "filled"), *dead]
+    assert keeper.round() == []
+
+
+def test_act__nothing_left_to_reduce__is_not_sent(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    trader.place_limit("ETH", -1, 2_900, reduce_only=True)
+    world.tick(2)
+    before = sent(world)
+    assert keeper.round() == []
+    assert sent(world) == before
+
+
+# --- batches -----------------------------------------------------------------------------------------------------
+
+
+def test_act__batch__is_simulated_as_a_whole_and_without_what_would_be_skipped(world: World, trader: Plimsoll) -> None:
+    """Each of three would go alone; after the second there is no margin left for the third."""
+    other = world.trader("other", 50_000)
+    first, second = other.place_limit("ETH", 1, 3_200), trader.place_limit("ETH", 250, 3_200)
+    third, last = trader.place_limit("ETH", 260, 3_200), other.place_limit("ETH", 2, 3_200)
+    keeper = start(world)
+    world.tick(2)
+    lines = keeper.round()
+    assert events(lines) == ["refused", "executed", "executed", "executed"]
+    assert [line["order"] for line in lines] == [one.hash.hex() for one in (third, first, second, last)]
+    assert len({line["tx"] for line in lines[1:]}) == 1
+
+
+def test_act__race_lost__is_not_sent_again_before_its_state_was_read(world: World, trader: Plimsoll) -> None:
+    """Somebody executes the order between our simulation and our transaction."""
+    keeper = start(world)
+    job: Any = keeper.runner.job
+    placed = trader.place_limit("ETH", 1, 3_100)
+    world.tick(2)
+    real = job.signer.send_many
+
+    def late(calls: list[Any]) -> Any:
+        world.execute(placed)
+        return real(calls)
+
+    job.signer.send_many = late
+    [line] = keeper.round()
+    assert (line["outcome"], line["reason"][:22]) == ("skipped", "OrderBook_UnknownOrder")
+    job.signer.send_many = real
+    assert job._patience.resting == {placed.hash}
+    before = sent(world)
+    assert keeper.round() == []
+    assert (sent(world), len(job._open)) == (before, 0)
+
+
+def test_act__transaction_failed__tries_again_later(world: World, trader: Plimsoll) -> None:
+    keeper = start(world)
+    job: Any = keeper.runner.job
+    trader.place_limit("ETH", 1, 3_100)
+    world.tick(2)
+    real = job.signer.send_many
+    job.signer.send_many = lambda calls: real([replace(call, gas=300_000) for call in calls])
+    [line] = keeper.round()
+    assert (line["event"], line["reason"][:22]) == ("failed", "OrderBook_TooLittleGas")
+    [line] = keeper.round()
+    assert line["event"] == "failed"
+    assert keeper.round() == []  # the second time it rests for a block more
+    job.signer.send_many = real
+    world.tick(1)
+    assert events(keeper.round()) == ["executed"]
+
+
+# --- what pays ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("gwei", "executed"), [(1, True), (2, False)])
+def test_act__gas_above_the_fee__is_left_and_said_once(
+    world: World, trader: Plimsoll, monkeypatch: pytest.MonkeyPatch, gwei: int, executed: bool
+) -> None:
+    """At first an order alone is taken to need 210,000 gas, which at 2,000 dollars an ETH is 42 cents a gwei."""
+    monkeypatch.setattr(world.chain, "fees", lambda **more: (gwei * 10**9, gwei * 10**9))
+    keeper = start(world, terms=Terms(eth_price=2_000 * WAD))
+    trader.place_limit("ETH", 1, 3_100)
+    world.tick(2)
+    before = sent(world)
+    [line] = keeper.round()
+    if executed:
+        assert (line["event"], sent(world)) == ("executed", before + 1)
+        return
+    assert (line["event"], line["reward"], line["cost"], line["in_all"]) == ("left", "0.5", "0.84", 1)
+    assert keeper.round() == []
+    assert sent(world) == before
+    monkeypatch.undo()
+    assert events(keeper.round()) == ["executed"]
+
+
+def test_act__batch_that_pays_no_more_without_the_refused__is_left(
+    world: World, trader: Plimsoll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.chain, "fees", lambda **more: (1, 1_250_000_000))
+    keeper = start(world, terms=Terms(eth_market=ETH))
+    trader.place_limit("ETH", 1_000, 3_100)
+    trader.place_limit("ETH", 1, 3_100)
+    world.tick(2, {ETH: 2_200 * WAD})
+    before = sent(world)
+    lines = keeper.round()
+    assert (events(lines), sent(world)) == (["refused", "left"], before)
+    assert (lines[1]["reward"], lines[1]["cost"]) == ("0.5", "0.5775")
+
+
+# --- prices brought along ----------------------------------------------------------------------------------------
+
+
+class Prices(SignedPrices):
+    """As the mock oracle takes them."""
+
+    def __init__(self, price: int, *, is_good: bool = True) -> None:
+        super().__init__({}, FixedPrices({}))
+        self.price = price
+        self.is_good = is_good
+
+    def item(self, market_id: int, now: int) -> bytes | None:
+        types, values = ["uint256"] * 5, [market_id, self.price, 0, now, 0]
+        return encode(types, values) if self.is_good else b"\1"
+
+
+def test_act__other_market_stale__its_price_is_brought_along(world: World, trader: Plimsoll) -> None:
+    world.open(trader, "BTC", "0.1")
+    limit = trader.place_limit("ETH", 1, 3_100)
+    world.evm.advance(60)
+    world.core.record(ETH)
+    before = sent(world)
+    for without in (start(world), start(world, name="poor", prices=Prices(60_000 * WAD, is_good=False))):
+        [line] = without.round()
+        assert (line["event"], line["reason"][:27]) == ("refused", "PerpMarket_StalePrice(marke")
+    assert sent(world) == before
+    rich = start(world, name="rich", prices=Prices(60_000 * WAD))
+    assert outcomes(rich.round()) == [(limit.hash.hex(), "filled")]
+    assert trader.market(BTC).age() == 0
 
 
 # --- restarts, outages, dry runs ----------------------------------------------------------------------------------
@@ -207,7 +414,7 @@ def test_missed_events__head_unknown__reads_them_again(world: World, trader: Pli
     keeper.round()
     trader.place_market("ETH", 1)
     keeper.round()
-    job._tracker.open.clear()  # as if the node had left the event out
+    job._open = OpenOrders()  # as if the node had left the event out
     world.tick(2)
     assert events(keeper.round()) == ["rescan"]
     assert events(keeper.round()) == ["executed"]

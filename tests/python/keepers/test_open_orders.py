@@ -36,7 +36,7 @@ def executed(hash_: bytes) -> events.OrderExecuted:
 
 
 def matched(maker: bytes, taker: bytes) -> events.OrdersMatched:
-    numbers = dict.fromkeys(
+    numbers: dict[str, Any] = dict.fromkeys(
         ("market_id", "maker_account", "taker_account", "base", "quote", "maker_fee", "taker_fee", "execution_fee"), 0
     )
     return events.OrdersMatched(maker_hash=maker, taker_hash=taker, **numbers, **AT)
