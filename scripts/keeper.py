@@ -157,6 +157,49 @@ def liquidator(start: Start, take_over: str | None, take_over_account: str | Non
     return run_liquidator(start, take_over, take_over_account, min_profit_bps)
 
 
+def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`MARKET=value`, several of them."""
+    found = dict(value.rpartition("=")[::2] for value in values)
+    if "" in found or "" in found.values():
+        raise click.BadParameter("write it as MARKET=value, such as ETH/USD=0.01", ctx, param)
+    return found
+
+
+def _by_market(name: str, text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    return click.option(name, multiple=True, metavar="ETH/USD=0.01", callback=_pairs, help=text)
+
+
+@cli.command(cls=Command)
+@keeper
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=int, default=8645, show_default=True, help="0 for any that is free.")
+@click.option("--store", type=click.Path(path_type=Path), help="Its file; books/<network>.sqlite by default.")
+@_by_market("--tick", "Prices of a market are multiples of it, dollars; 0.01 where not named.")
+@_by_market("--lot", "Sizes of a market are multiples of it; 0.0001 where not named.")
+@_by_market("--least", "The smallest order of a market, dollars; its smallest position where not named.")
+def book(
+    start: Start,
+    host: str,
+    port: int,
+    store: Path | None,
+    tick: dict[str, str],
+    lot: dict[str, str],
+    least: dict[str, str],
+) -> int:
+    """Keep a book of signed orders, serve it over HTTP, match and settle them."""
+    from plimsoll.book.entry import Options, run_book, terms_from
+    from plimsoll.chain.build import ROOT
+    from plimsoll.keepers.entry import require_prices
+    from plimsoll.keepers.runner import Log
+
+    require_prices(start)
+    markets = start.deployment.markets
+    terms = terms_from(start.contracts, markets, ticks=tick, lots=lot, least=least)
+    path = store or ROOT / "books" / f"{start.deployment.network}.sqlite"
+    options = Options(path, host, port, start.pace.poll, terms)
+    return run_book(start.contracts, None if start.dry_run else start.signer, options, Log("book"))
+
+
 @cli.command("market-maker", cls=Command)
 @keeper
 @click.option("--engine", required=True, metavar="URL", help="The matching engine's.")

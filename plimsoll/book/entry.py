@@ -78,6 +78,8 @@ def terms_from(
 
 def run_book(contracts: Contracts, signer: Signer | None, options: Options, log: Log) -> int:
     """Until SIGINT or SIGTERM. Without a signer nothing is settled. Returns the exit code, or raises UserError."""
+    if signer is not None and not signer.balance:
+        raise UserError(f"book: {signer.address} has no ETH to pay for gas")
     return asyncio.run(_run(contracts, signer, options, log))
 
 
@@ -218,8 +220,8 @@ class Process:
             self._say_trouble("node", None)
             if news is not None:
                 self.watcher.apply(news, engine)
+                self.venue.saw_block()
                 await self.venue.committer.flush()
-            self.venue.saw_block()
 
     async def _settle(self, settler: Settler) -> None:
         """Matches to the chain, as long as there are any."""
