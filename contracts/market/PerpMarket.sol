@@ -211,10 +211,10 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         view
         returns (Before memory b)
     {
-        _requireOwnMarket(c.account, c.marketId, c.config.trading);
         int256 held = c.position.base;
         b.reduces = held != 0 && (held > 0) != (base > 0) && base.abs() <= held.abs();
         if (reduceOnly && !b.reduces) revert PerpMarket_NothingToReduce(c.account, c.marketId);
+        _requireOwnMarket(c.account, c.marketId, c.config.trading);
         if (b.reduces) {
             uint256 others = c.markets & ~_bit(c.marketId);
             (b.othersValue, b.othersRequired) = _value(c.account, others, Measure.Health);

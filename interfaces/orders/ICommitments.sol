@@ -82,7 +82,7 @@ struct Scope {
 
 /// @title What all parts of the order book share.
 interface ICommitments {
-    /// @notice Whoever brought a signature was paid `fee`, WAD dollars, from the account's cash.
+    /// @notice Whoever brought a signed cancellation or delegation was paid `fee`, WAD dollars, from the account's cash.
     event Relayed(uint256 indexed account, address indexed relayer, uint256 fee);
 
     error OrderBook_ZeroSize();
