@@ -574,6 +574,27 @@ def test_execute__stop_that_can_not_pay_its_fees__pays_what_it_leaves(core: Core
     core.check_sums()
 
 
+@SIDES
+@pytest.mark.parametrize(
+    ("size", "paid"),
+    [
+        pytest.param(10**14, None, id="dust pays a hundredth of what it closes"),
+        pytest.param(WAD // 10, EXECUTION_FEE, id="the fee is less than a hundredth"),
+    ],
+)
+def test_execute__reduction__pays_its_executor_at_most_a_hundredth_of_it(
+    core: Core, trader: int, sign: int, size: int, paid: int | None
+) -> None:
+    """Else stops of dust, again and again, would draw out a position's margin."""
+    core.open(trader, ETH, sign * 2 * WAD)
+    order = placed(core, trader, STOP_LOSS, -sign * size, reduce_only=True)
+    core.tick(DELAY)
+    before = core.cash(KEEPER_ACCOUNT)
+    quote = abs(core.execute(order).event("Traded")["quote"])
+    assert core.cash(KEEPER_ACCOUNT) - before == (quote // 100 if paid is None else paid)
+    core.check_sums()
+
+
 def test_execute__stop_at_a_doubtful_price_in_a_halted_market__is_filled(core: Core, trader: int) -> None:
     core.open(trader, ETH, 2 * WAD)
     order = placed(core, trader, STOP_LOSS, -2 * WAD, reduce_only=True)
