@@ -55,6 +55,14 @@ class Depth(NamedTuple):
     asks: tuple[tuple[int, int], ...] = ()
 
 
+class Steps(NamedTuple):
+    """What the engine asks of orders in a market: multiples of tick and lot, dollars at least; all WAD."""
+
+    tick: int
+    lot: int
+    min_notional: int
+
+
 class Engine(Protocol):
     """All that a market maker needs of one. Every method raises EngineGone."""
 
@@ -64,12 +72,19 @@ class Engine(Protocol):
 
     def depth(self, market_id: int) -> Depth: ...
 
+    def steps(self, market_id: int) -> Steps:
+        """Raises UserError where it has no such market."""
+        ...
+
     def submit(self, signed: SignedOrder) -> None:
         """Raises EngineRefused."""
         ...
 
-    def cancel(self, hash_: bytes) -> None:
-        """What is left of an order; nothing where nothing is. Raises EngineRefused."""
+    def cancel(self, hash_: bytes, signature: bytes) -> None:
+        """Take back what is left of an order, nothing where nothing is. Raises EngineRefused.
+
+        `signature` is over `Cancel(hash_)` by the account's owner or whoever signed the order.
+        """
         ...
 
 
@@ -92,7 +107,7 @@ class HttpEngine:
             self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout_seconds)
 
     def standing(self, account: int) -> list[Standing]:
-        found = self._ask("GET", f"/orders?account={account:#066x}")
+        found = self._look(f"/orders?account={account:#066x}")
         try:
             rows = found["orders"] if isinstance(found, Mapping) else found
             return [_standing(row) for row in rows]
@@ -100,7 +115,7 @@ class HttpEngine:
             raise self._strange(error) from None
 
     def depth(self, market_id: int) -> Depth:
-        found = self._ask("GET", f"/depth?market={market_id}")
+        found = self._look(f"/depth/{market_id}")
         try:
             return Depth(
                 *(tuple((int(one["price"]), int(one["size"])) for one in found[side]) for side in ("bids", "asks"))
@@ -108,15 +123,32 @@ class HttpEngine:
         except (KeyError, TypeError, ValueError) as error:
             raise self._strange(error) from None
 
+    def steps(self, market_id: int) -> Steps:
+        found = self._look("/markets")
+        try:
+            for one in found["markets"]:
+                if int(one["market"]) == market_id:
+                    return Steps(*(int(one[name]) for name in ("tick", "lot", "minNotional")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._strange(error) from None
+        raise UserError(f"engine: {self.url} has no book of market {market_id}")
+
     def submit(self, signed: SignedOrder) -> None:
         self._ask("POST", "/orders", signed_to_json(signed, self._domain))
 
-    def cancel(self, hash_: bytes) -> None:
+    def cancel(self, hash_: bytes, signature: bytes) -> None:
         try:
-            self._ask("DELETE", f"/orders/0x{hash_.hex()}")
+            self._ask("DELETE", f"/orders/0x{hash_.hex()}?signature=0x{signature.hex()}")
         except EngineRefused as error:
             if error.code not in GONE:
                 raise
+
+    def _look(self, path: str) -> Any:
+        """What it shows; an engine that refuses to show is as good as gone."""
+        try:
+            return self._ask("GET", path)
+        except EngineRefused as error:
+            raise EngineGone(f"engine: {self.url}{path}: {error}") from None
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

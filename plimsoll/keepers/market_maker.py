@@ -17,13 +17,14 @@ from plimsoll.chain.transactions import Block, Reverted, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.orders import Order, TimeInForce
 from plimsoll.core.units import WAD, WAD_PER_BPS
-from plimsoll.keepers.engine import Depth, Engine, EngineGone, EngineRefused, Standing
+from plimsoll.keepers.engine import Depth, Engine, EngineGone, EngineRefused, Standing, Steps
 from plimsoll.keepers.quoting import Quote, Quoting, View, Volatility, quotes
 from plimsoll.keepers.runner import Fields, Log, account_shown, shown
 from plimsoll.risk.oracle import OPEN, Record
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.order_book import OrderBookClient
 from plimsoll.sdk.orders import limit_order, market_order
+from plimsoll.sdk.signing import Cancel
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot, read_accounts, read_markets
 
 LEAD_SECONDS = 2
@@ -50,7 +51,7 @@ class Snapshot:
     budget: int | None = None
     """Dollars, WAD, that a delegate may still use today; 0 where he may not match; None for the owner."""
     engine_gone: int | None = None
-    """For how many seconds; None while it answers."""
+    """For how many seconds it hasn't answered, or not let go what it should; None while it does."""
     is_laying_off: bool = False
     """Whether a market order of the account is on its way."""
 
@@ -127,7 +128,7 @@ def decide(snapshot: Snapshot, terms: Quoting) -> list[Decision]:
     trouble = why_not(snapshot, terms)
     laid_off = _lay_off(snapshot, terms)
     if snapshot.engine_gone is not None:
-        return [*_revoke(snapshot), *laid_off]
+        return [*_without_engine(snapshot, snapshot.engine_gone), *laid_off]
     live = [one for one in snapshot.standing if one.left]
     if trouble:
         return [*_pull([one.hash for one in live], trouble), *laid_off]
@@ -186,12 +187,12 @@ def _pull(hashes: Sequence[bytes], why: str) -> list[Decision]:
     return [Pull(tuple(hashes), why)] if hashes else []
 
 
-def _revoke(snapshot: Snapshot) -> list[Decision]:
-    """Only what would outlive the transaction that kills it."""
-    if snapshot.engine_gone is None or snapshot.engine_gone < LAST_RESORT_SECONDS:
-        return []
-    live = [one.hash for one in snapshot.standing if one.order.expiry > snapshot.now + LEAD_SECONDS]
-    return [Revoke(tuple(live), "engine is gone")] if live else []
+def _without_engine(snapshot: Snapshot, seconds: int) -> list[Decision]:
+    """Ask the engine once more, then the chain, for what would outlive the transaction that kills it."""
+    live = [one.hash for one in snapshot.standing if one.left and one.order.expiry > snapshot.now + LEAD_SECONDS]
+    if seconds < LAST_RESORT_SECONDS or not live:
+        return _pull(live, "engine is gone")
+    return [Revoke(tuple(live), "engine is gone")]
 
 
 def _lay_off(snapshot: Snapshot, terms: Quoting) -> list[Decision]:
@@ -212,14 +213,6 @@ def _lay_off(snapshot: Snapshot, terms: Quoting) -> list[Decision]:
 # --- the job -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The engine's steps of price and size, WAD."""
-
-    tick: int = WAD // 100
-    lot: int = WAD // 10_000
-
-
 class MarketMaker:
     """The job. State: the volatility seen so far, and the quotes signed, for when the engine can't be asked."""
 
@@ -234,7 +227,6 @@ class MarketMaker:
         market_id: int,
         *,
         terms: Quoting | None = None,
-        grid: Grid | None = None,
     ) -> None:
         self.contracts = contracts
         self.signer = signer
@@ -242,13 +234,16 @@ class MarketMaker:
         self.account = account
         self.market_id = market_id
         self.terms = terms or Quoting()
-        self.grid = grid or Grid()
         self.book = OrderBookClient(contracts, signer)
+        self._steps: Steps | None = None
         self._signed: dict[bytes, Order] = {}
         self._volatility = Volatility()
         self._newest: Record | None = None
         self._counter = 0
+        self._now = 0
         self._gone_since: int | None = None
+        self._stuck: set[bytes] = set()
+        """What the engine didn't let go when it was asked to."""
         self._refused = ""
 
     @property
@@ -326,32 +321,40 @@ class MarketMaker:
         }
 
     def _ask_engine(self, now: int) -> tuple[list[Standing], Depth]:
+        self._now = now
         try:
+            self._steps = self._steps or self.engine.steps(self.market_id)
             found = [one for one in self.engine.standing(self.account) if one.order.market_id == self.market_id]
             depth = self.engine.depth(self.market_id)
         except EngineGone:
             if not self._signed:
                 raise
-            self._gone_since = now if self._gone_since is None else self._gone_since
+            self._lost_engine()
             return [Standing(order, order.base) for order in self._signed.values()], Depth()
-        self._gone_since = None
+        self._stuck &= {one.hash for one in found if one.left}
+        if not self._stuck:
+            self._gone_since = None
         self._signed |= {one.hash: one.order for one in found if one.left}
         return found, depth
+
+    def _lost_engine(self) -> None:
+        self._gone_since = self._now if self._gone_since is None else self._gone_since
 
     def _view(
         self, market: MarketSnapshot, account: AccountSnapshot, standing: Sequence[Standing], depth: Depth
     ) -> View:
         held = account.position(self.market_id)
         best_bid, best_ask = _others(depth, standing)
+        steps = self._steps or Steps(1, 1, 0)
         return View(
             index=market.price,
             volatility=self._volatility.over(self.terms.horizon),
             base=(held.base if held else 0) + sum(one.pending for one in standing),
             equity=account.equity,
             fee=market.params.maker_bps * WAD_PER_BPS,
-            min_notional=market.params.min_position_usd * WAD,
-            tick=self.grid.tick,
-            lot=self.grid.lot,
+            min_notional=max(market.params.min_position_usd * WAD, steps.min_notional),
+            tick=steps.tick,
+            lot=steps.lot,
             best_bid=best_bid,
             best_ask=best_ask,
         )
@@ -385,14 +388,16 @@ class MarketMaker:
         elif self._send(action, self._revocation(action.hashes), log):
             for hash_ in action.hashes:
                 self._signed.pop(hash_, None)
+                self._stuck.discard(hash_)
 
     def _cancel(self, hashes: Sequence[bytes], why: str, log: Log) -> None:
         for hash_ in hashes:
             try:
-                self.engine.cancel(hash_)
-            except EngineRefused as error:
-                log("refused", do="pull", orders=[hash_.hex()], reason=str(error))
-                raise EngineGone(f"engine: it keeps an order that it was asked to let go: {error}") from None
+                self.engine.cancel(hash_, self.book.sign(Cancel(hash_)))
+            except (EngineGone, EngineRefused) as error:
+                self._stuck.add(hash_)
+                self._lost_engine()
+                raise EngineGone(f"engine: it keeps an order that it should let go: {error}") from None
             self._signed.pop(hash_, None)
             log("pulled", order=hash_.hex(), why=why)
 

@@ -10,13 +10,14 @@ import pytest
 from plimsoll.chain.rpc import RpcUnavailable
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
-from plimsoll.keepers.engine import Depth, EngineGone, EngineRefused, Standing
+from plimsoll.keepers.engine import Depth, EngineGone, EngineRefused, Standing, Steps
 from plimsoll.keepers.market_maker import MarketMaker
 from plimsoll.keepers.quoting import Quoting
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.delegates import scope_of
 from plimsoll.sdk.order_book import OrderBookClient, OrderStatus
 from plimsoll.sdk.signed import SignedOrder
+from plimsoll.sdk.signing import Cancel, Domain, recover
 from tests.python.keepers.running import Ran, events
 from tests.support.core import ETH
 from tests.support.deployment import World
@@ -25,10 +26,11 @@ from tests.support.deployment import World
 class Shelf:
     """An engine that keeps what it is given and matches nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
         self.orders: dict[bytes, SignedOrder] = {}
         self.levels = Depth()
-        self.gone = False
+        self.gone = self.stuck = False
         self.refusal: EngineRefused | None = None
 
     def standing(self, account: int) -> list[Standing]:
@@ -39,15 +41,22 @@ class Shelf:
         self._answer()
         return self.levels
 
+    def steps(self, market_id: int) -> Steps:
+        self._answer()
+        return Steps(WAD // 100, WAD // 1_000, 0)
+
     def submit(self, signed: SignedOrder) -> None:
         self._answer()
         if self.refusal is not None:
             raise self.refusal
         self.orders[signed.hash] = signed
 
-    def cancel(self, hash_: bytes) -> None:
+    def cancel(self, hash_: bytes, signature: bytes) -> None:
         self._answer()
-        self.orders.pop(hash_, None)
+        if self.stuck:
+            raise EngineRefused("disk", "the disk is full")
+        if (found := self.orders.pop(hash_, None)) is not None:
+            assert recover(Cancel(hash_), self.domain, signature) == found.signer(self.domain)
 
     def _answer(self) -> None:
         if self.gone:
@@ -63,7 +72,7 @@ class Setting:
 
     def __init__(self, world: World, **options: Any) -> None:
         self.world = world
-        self.engine = Shelf()
+        self.engine = Shelf(Domain(world.chain.chain_id, world.contracts.order_book.address))
         self.maker = world.trader("maker", 50_000)
         self.account = self.maker.account()
         self.signer = world.signer("maker")
@@ -103,7 +112,7 @@ def test_round__nothing_stands__two_quotes_are_signed_and_stand(setting: Setting
     bid, ask = setting.engine.sides["bid"], setting.engine.sides["ask"]
     assert bid.order.acceptable_price < index < ask.order.acceptable_price
     assert bid.order.acceptable_price + ask.order.acceptable_price == 2 * index
-    assert {one.signer(setting.job.book.domain) for one in (bid, ask)} == {setting.signer.address}
+    assert {one.signer(setting.engine.domain) for one in (bid, ask)} == {setting.signer.address}
     assert setting.bot.round() == []
 
 
@@ -158,7 +167,7 @@ def test_round__refused_by_the_engine__is_said_once_and_tried_again(setting: Set
 def test_round__engine_gone__owner_revokes_all_on_the_chain(setting: Setting) -> None:
     setting.bot.round()
     setting.engine.gone = True
-    assert setting.bot.round() == []
+    assert events(setting.bot.round()) == ["failed"]
     setting.world.tick(4)
     [line] = setting.bot.round()
     assert (line["event"], line["do"]) == ("sent", "revoke")
@@ -182,6 +191,19 @@ def test_round__engine_gone__delegate_cancels_each_on_the_chain(setting: Setting
     book = OrderBookClient(setting.world.contracts)
     assert {book.commitment(one).status for one in quotes} == {OrderStatus.SPENT}
     assert book.counter_of(setting.account) == 0
+
+
+def test_round__engine_keeps_what_it_should_let_go__is_revoked_too(setting: Setting) -> None:
+    setting.bot.round()
+    setting.engine.stuck = True
+    price = setting.world.client().market("ETH").price
+    setting.world.tick(2, {ETH: price * 1_001 // 1_000})
+    [line] = setting.bot.round()
+    assert (line["event"], line["do"]) == ("failed", "pull")
+    assert "the disk is full" in line["reason"]
+    setting.world.tick(4)
+    [line] = setting.bot.round()
+    assert (line["event"], line["do"]) == ("sent", "revoke")
 
 
 def test_round__delegate__signs_what_the_contracts_match_until_his_budget_ends(setting: Setting) -> None:

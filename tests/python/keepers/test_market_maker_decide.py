@@ -150,9 +150,9 @@ def test_decide__too_volatile_for_the_band__pulls_all() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "revokes"), [(0, False), (3, False), (4, True)])
-def test_decide__engine_gone_for_long__revokes_on_the_chain(seconds: int, revokes: bool) -> None:
+def test_decide__engine_gone__is_asked_again_and_then_the_chain(seconds: int, revokes: bool) -> None:
     snapshot = quoted(engine_gone=seconds)
-    assert decide(snapshot, TERMS) == ([Revoke(hashes(snapshot), "engine is gone")] if revokes else [])
+    assert decide(snapshot, TERMS) == [(Revoke if revokes else Pull)(hashes(snapshot), "engine is gone")]
 
 
 @pytest.mark.parametrize(("left", "revokes"), [(3, True), (2, False)])
