@@ -52,7 +52,7 @@ class Quoters:
         self._paused: dict[int, int] = {}
 
     def quote(self) -> None:
-        """Show new prices where the old ones are no good any more."""
+        """Show new prices where the old ones are no good any more. Needed only where somebody is about to trade."""
         now = self._mirror.now
         for (account, market_id), (most_usd, shown) in self._quotes.items():
             price = self._mirror.price(market_id)
@@ -68,7 +68,7 @@ class Quoters:
         refused, self._engine.refused = self._engine.refused, []
         mirror = self._mirror
         for account, trader in self._traders.items():
-            if self._paused.get(account, 0) > mirror.now or not self._shows(account):
+            if not self._shows(account):
                 continue
             if account in refused or (mirror.model.markets_bitmap(account) and mirror.health(account).ratio < WORRIED):
                 self._paused[account] = mirror.now + PAUSE_SECONDS
@@ -76,7 +76,10 @@ class Quoters:
                 yield self._desk.cancel_all(trader)
 
     def _shows(self, account: int) -> bool:
-        return any(shown.orders for (owner, _), (_, shown) in self._quotes.items() if owner == account)
+        now = self._mirror.now
+        return any(
+            shown.orders and shown.until >= now for (owner, _), (_, shown) in self._quotes.items() if owner == account
+        )
 
     def _forget(self, account: int) -> None:
         for (owner, _), (_, shown) in self._quotes.items():
@@ -90,14 +93,14 @@ class Quoters:
         for order in shown.orders:
             self._engine.remove(order)
         half = self._half_bps[trader.account]
-        lean = half * new.held // most if most else 0
+        lean = new.price * half * new.held // (most * BPS) if most else 0
         shown.price, shown.held, shown.until = new.price, new.held, self._mirror.now + QUOTE_SECONDS
         shown.orders = []
         for sign in (1, -1):
             size = min(most // PARTS, most - sign * new.held)
             if size * new.price // WAD < LEAST_USD:
                 continue
-            limit = new.price * (BPS - sign * half - lean) // BPS
+            limit = new.price * (BPS - sign * half) // BPS - lean
             order = self._desk.order(
                 trader,
                 market_id,

@@ -311,7 +311,9 @@ class Replay:
                     self._do(Sweep(market_id))
 
     def _trade(self, tick: Tick) -> None:
-        """Quotes follow the price, and those who want to trade with others do."""
+        """Those who want to trade with others do, at quotes that follow the price."""
+        if not self.traders.takes:
+            return
         with self._block(tick.ts + 1):
             self.quoters.quote()
             self.traders.trade()

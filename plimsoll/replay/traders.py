@@ -70,7 +70,8 @@ class Traders:
         self.engine = engine
         engine.heard = self._matched
         self._tick = 0
-        self._takes: list[tuple[Trader, Intent]] = []
+        self.takes: list[tuple[Trader, Intent]] = []
+        """Who wants to trade with others after the next publication, and why."""
         self._queue: list[tuple[int, int, int, Intent]] = []
         self._serial = 0
         self._sent: dict[Order, Intent] = {}
@@ -163,12 +164,12 @@ class Traders:
                 if missing > 0:
                     yield self._deposit(trader, missing)
                 if trader.plan.habits.way == "take" and not intent.by_pool:
-                    self._takes.append((trader, intent))
+                    self.takes.append((trader, intent))
                 else:
                     yield self._enter(trader, intent)
             case "leave":
                 if trader.plan.habits.way == "take" and not intent.by_pool:
-                    self._takes.append((trader, intent))
+                    self.takes.append((trader, intent))
                 else:
                     yield from self._reduce(trader, self.market_ids[intent.market], 1)
             case "halve":
@@ -301,7 +302,7 @@ class Traders:
 
     def trade(self) -> None:
         """Those who want to trade with others do so at a fresh price; what nobody takes goes to the pool."""
-        takes, self._takes = self._takes, []
+        takes, self.takes = self.takes, []
         for trader, intent in takes:
             if intent.kind == "leave":
                 self._leave_by_book(trader, intent)

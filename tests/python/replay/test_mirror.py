@@ -5,18 +5,26 @@ from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import WAD
 from plimsoll.replay.actions import (
     Absorb,
+    Cancel,
+    CancelAllFor,
+    CancelFor,
     CloseOut,
     Deposit,
     Execute,
     ExecuteRequest,
+    Match,
     Place,
+    PlaceFor,
     Record,
     RequestEntry,
+    SignedOrder,
     TakeOver,
+    Together,
     Withdraw,
 )
 from plimsoll.replay.mirror import BASEFEE, Mirror
 from plimsoll.risk.refusals import Refusal
+from plimsoll.sdk.signing import order_hash
 from tests.python.replay.setting import START, mirror
 
 ETH = 1
@@ -45,7 +53,7 @@ def opened(base: int = 4 * WAD, dollars: int = 1_000) -> Mirror:
     m.do(ExecuteRequest("fund", fund))
     m.do(Record(readings()))
     m.end()
-    order = Order(ACCOUNT, ETH, OrderKind.MARKET, base, 2**256 - 1, salt=1)
+    order = Order(ACCOUNT, ETH, OrderKind.MARKET, base, 2**256 - 1 if base > 0 else 0, salt=1)
     m.begin(START + 102)
     m.do(Place(order))
     m.end()
@@ -173,3 +181,80 @@ def test_accrued__inside__markets_are_at_the_present_and_afterwards_as_before() 
     with m.accrued():
         assert m.markets[ETH].last == m.now
     assert m.markets[ETH].last == last
+
+
+def stop(salt: int = 9, trigger: int = PRICE * 9 // 10) -> Order:
+    return Order(ACCOUNT, ETH, OrderKind.STOP_LOSS, -4 * WAD, 0, trigger, True, salt=salt)
+
+
+def test_place__market_order__its_fee_reserve_is_remembered() -> None:
+    m = opened()
+    m.begin(m.now + 1)
+    order = Order(ACCOUNT, ETH, OrderKind.MARKET, WAD, 2**256 - 1, salt=5)
+    applied = m.do(Place(order))
+    assert m.fee_reserves[order_hash(order)] == applied.expected[0].values["fee_reserve"] == WAD * 15 // 10
+    assert m.do(Place(stop())).expected[0].values["hash"] == order_hash(stop())
+    assert order_hash(stop()) not in m.fee_reserves
+
+
+def test_together__one_call_is_refused__none_of_them_happened() -> None:
+    m = opened()
+    m.begin(m.now + 1)
+    with pytest.raises(Refusal, match="OrderBook_AlreadyUsed"):
+        m.do(Together((Place(stop()), Place(stop()))))
+    applied = m.do(Together((Place(stop()), Place(stop(10)))))
+    assert [one.event for one in applied.expected] == ["OrderPlaced", "OrderPlaced"]
+    m.do(Together((Cancel(stop()), Place(stop(11)))))
+
+
+def test_relayed__placed_and_taken_back__the_relayer_is_paid() -> None:
+    m = opened()
+    m.begin(m.now + 1)
+    relayer = ids.pack(m.roles.relayer.number)
+    m.do(PlaceFor(stop(), TRADER))
+    assert m.model.cash_of(relayer) == WAD // 10
+    applied = m.do(CancelFor(stop(), WAD))
+    assert [one.event for one in applied.expected] == ["OrderCancelled", "Relayed"]
+    assert m.do(CancelAllFor(ACCOUNT, 1, WAD)).expected[0].values == {"account": ACCOUNT, "counter": 1}
+    assert m.model.cash_of(relayer) == WAD // 10 + 2 * WAD
+
+
+def test_execute__nothing_left_to_reduce__void_for_whoever_asks() -> None:
+    m = opened(base=-4 * WAD)
+    m.begin(m.now + 1)
+    m.do(Place(stop()))
+    applied = m.do(Execute((stop(),), TRADER))
+    assert [outcome.status for outcome in applied.result] == ["void"]
+    assert applied.expected[0].event == "OrderVoided"
+
+
+def matched(makers: int, poor: bool = False) -> tuple[Mirror, Match]:
+    """A taker who sells against so many makers; the first without money where it is poor."""
+    m = opened()
+    m.begin(m.now + 1)
+    bids = []
+    for place in range(makers):
+        account = ids.pack(0x9000 + place)
+        if place or not poor:
+            m.do(Deposit(account, 2_000 * UNIT))
+        bids.append(SignedOrder(Order(account, ETH, OrderKind.LIMIT, WAD, PRICE, salt=place), account >> 96))
+    taker = SignedOrder(Order(ACCOUNT, ETH, OrderKind.LIMIT, -4 * WAD, PRICE), TRADER)
+    return m, Match(taker, tuple((bid, WAD) for bid in bids))
+
+
+def test_match__two_orders__one_event_with_what_the_taker_got() -> None:
+    m, match = matched(1)
+    [event] = m.do(match).expected
+    fees = {"maker_fee": PRICE * 2 // 10_000, "taker_fee": PRICE * 6 // 10_000, "execution_fee": WAD // 2}
+    values = {key: event.values[key] for key in ("base", "quote", *fees)}
+    assert event.event == "OrdersMatched"
+    assert values == {"base": -WAD, "quote": PRICE, **fees}
+    assert set(m.end().touched) >= {ACCOUNT, match.makers[0][0].order.account}
+
+
+def test_match__maker_without_money__is_skipped() -> None:
+    m, match = matched(3, poor=True)
+    applied = m.do(match)
+    assert [one.event for one in applied.expected] == ["MatchSkipped", "OrdersMatched", "OrdersMatched"]
+    assert [isinstance(one, Refusal) for one in applied.result] == [True, False, False]
+    assert applied.expected[0].values["maker_hash"] == order_hash(match.makers[0][0].order)
