@@ -197,6 +197,15 @@ def test_send_many__one_fails__the_others_go_on(token: Deployed, signer: Signer)
     assert signer.send_many([]) == []
 
 
+def test_fees__tip__is_the_nodes_up_to_ours(chain: Chain) -> None:
+    _, suggested = chain.fees(fresh=True)
+    chain.max_tip = suggested - 1
+    assert chain.fees(fresh=True)[1] == suggested - 1
+    chain.max_tip = suggested + 1
+    assert chain.fees(fresh=True)[1] == suggested
+    assert chain.fees()[0] == 2 * chain.block().base_fee + suggested
+
+
 def test_key__wrong__not_shown(chain: Chain) -> None:
     for key in ("0x12", "secret words", b"\0" * 32):
         with pytest.raises(UserError) as caught:
