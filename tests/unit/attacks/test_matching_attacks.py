@@ -151,6 +151,26 @@ def test_keeper__who_moves_the_skew_before_a_stop__fills_it_within_its_limit_or_
     core.check_sums()
 
 
+def test_keeper__who_waits_for_the_worst_price_of_a_limit__gives_the_limit_at_worst(core: Core) -> None:
+    """He picks the record in the widest doubt at which the limit still holds: it is the price that was asked for, his
+    pay is the same, and a wei more of doubt is refused."""
+    account = main_account(core)
+    victim = core.trader("victim", 10_000)
+    order = core.order(victim, ETH, SIZE, kind=LIMIT_ORDER, acceptable=3_010 * WAD)
+    core.place(order)
+    doubt = next(c for c in range(10 * WAD, 0, -(10**14)) if fill(ETH, 0, SIZE, ETH_PRICE, c).price <= 3_010 * WAD)
+    core.evm.advance(DELAY)
+    core.record(ETH, ETH_PRICE, doubt + 10**14)
+    with reverts("PerpMarket_PriceNotAcceptable", fill(ETH, 0, SIZE, ETH_PRICE, doubt + 10**14).price, 3_010 * WAD):
+        core.order_book.execute(order, [], sender=MALLORY)
+    core.evm.advance(1)
+    core.record(ETH, ETH_PRICE, doubt)
+    event = core.order_book.execute(order, [], sender=MALLORY).event("Traded")
+    assert 3_009 * WAD < event["fillPrice"] <= 3_010 * WAD
+    assert core.cash(account) == EXECUTION_FEE
+    core.check_sums()
+
+
 def test_keeper__with_a_record_of_the_past_at_the_trigger__can_not_use_it(core: Core) -> None:
     """A stop that was touched and not executed is judged anew at each newest record, by the keeper's clock or not."""
     main_account(core)

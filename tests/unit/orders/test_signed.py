@@ -226,12 +226,14 @@ def test_place_for__a_second_time__is_refused_whatever_became_of_it(core: Core, 
     core.check_sums()
 
 
-@pytest.mark.parametrize("end", ["cancelled", "matched"])
-def test_place_for__after_it_was_cancelled_or_matched__is_refused(
+@pytest.mark.parametrize("end", ["placed", "cancelled", "matched"])
+def test_place_for__after_its_owner_placed_or_ended_it__is_refused(
     core: Core, signed: Signed, alice: int, end: str
 ) -> None:
     order = signed.limit(alice, ETH, 2 * WAD, ETH_PRICE)
-    if end == "cancelled":
+    if end == "placed":
+        core.place(order)
+    elif end == "cancelled":
         core.order_book.cancel(order, sender=owner_of(alice))
     else:
         signed.match(signed.limit(signed.trader("maker", 10_000), ETH, -WAD, ETH_PRICE), order)
