@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from plimsoll.core.units import WAD
 from plimsoll.dashboard.report import ReplayReport, checks
 from plimsoll.devnet.boot import Devnet, boot_devnet
 from plimsoll.replay import cli
 from plimsoll.replay.actions import Block
 from plimsoll.replay.onchain import NotAsExpected, OnChain, deployment_of
-from plimsoll.replay.run import OPENING_SECONDS, Replay, SumsBroken
+from plimsoll.replay.promises import COUNTERS, QUEUES
+from plimsoll.replay.run import OPENING_SECONDS, Check, Replay, SumsBroken
 from plimsoll.replay.stored import VAULT_BALANCES, Layout, Ledger, slot_of
 from plimsoll.risk.scenario import prices
 from tests.python.replay.setting import crash, parameters, scenario
@@ -30,15 +32,17 @@ def synthetic(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def staged(minutes: int, accounts: int) -> Iterator[tuple[Devnet, Replay, OnChain]]:
+def staged(
+    minutes: int, accounts: int, population: Mapping[str, int] | None = None
+) -> Iterator[tuple[Devnet, Replay, OnChain]]:
     """A replay on a devnet of its own, ready to run."""
-    chosen = scenario(accounts=accounts)
+    chosen = scenario(accounts=accounts, population=population)
     history = crash(chosen, minutes)
     with boot_devnet(
         timestamp=history.start - OPENING_SECONDS - 60, prices={}, trader_dollars=0, pool_dollars=0, fund_dollars=0
     ) as devnet:
         replay = Replay(chosen, history, devnet.parameters, at=deployment_of(devnet))
-        yield devnet, replay, OnChain(devnet, replay.roles, [one.key for one in replay.traders.by_account.values()])
+        yield devnet, replay, OnChain(devnet, replay.roles, replay.keys)
 
 
 def without_a_chain(report: ReplayReport) -> ReplayReport:
@@ -65,6 +69,38 @@ def test_run__ten_minutes_of_the_crash__chain_and_model_agree_to_the_last_digit(
     assert without_a_chain(alone) == without_a_chain(report)
 
 
+def test_run__everybody_uses_the_order_book__chain_and_model_agree_on_every_word_of_it() -> None:
+    habits = {"book_share": WAD * 6 // 10, "stop_share": WAD, "relayed_share": WAD // 2, "delegate_share": WAD // 2}
+    with staged(20, 40, habits) as (_, replay, chain):
+        report = replay.run(chain)
+        assert chain.first_difference == ""
+    assert report.model_mismatches == 0
+    assert min(report.matches, report.stops_executed, report.take_profits_executed, report.orders_voided) > 0
+    assert min(report.relayed, report.delegated) > 0
+    flows = {"match two orders", "set a delegate", "set a delegate, relayed", "execute a stop-loss"}
+    assert flows | {"place a market order, relayed"} <= report.gas.keys()
+
+
+def test_run__words_of_the_order_book_change__each_is_counted() -> None:
+    with staged(2, 10) as (devnet, replay, chain):
+        slots = [slot_of(QUEUES, 2), slot_of(COUNTERS, next(iter(replay.traders.by_account)))]
+        book = devnet.contract("OrderBook").address
+        meddling = Meddling(chain, 0, lambda: None)
+
+        def check(one: Check) -> None:
+            """Before the last one another relay fee, and a counter that nobody raised."""
+            if one.minute == 2:
+                chain.wait()
+                for slot in slots:
+                    word = devnet.chain.storage(book, slot)
+                    devnet.chain.rpc.call("anvil_setStorageAt", book, hex(slot), f"0x{word ^ 1 << 112:064x}")
+            chain.check(one)
+
+        meddling.check = check
+        report = replay.run(meddling)
+    assert report.model_mismatches == 2
+
+
 def test_run__twice__the_same_report_but_for_the_time_it_took() -> None:
     reports = []
     for _ in range(2):
@@ -81,7 +117,7 @@ class Meddling:
         self.chain = chain
         self.left = after
         self.meddle = meddle
-        self.check = chain.check
+        self.check: Callable[[Check], None] = chain.check
         self.finish = chain.finish
 
     def send(self, block: Block, touched: Layout, expected: Ledger) -> None:

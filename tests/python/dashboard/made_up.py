@@ -68,6 +68,9 @@ def made_up_report(hours: int = 24, seed: int = 1) -> ReplayReport:
                 insurance_usd=fund,
                 pool_share_price=share,
                 bad_debt_usd=debt,
+                pool_usd=opened * 60_000 * WAD,
+                matched_usd=opened * 20_000 * WAD,
+                liquidated_usd=sum(abs(event.notional_usd) for event in events),
             )
         )
     return ReplayReport(
@@ -91,6 +94,13 @@ def made_up_report(hours: int = 24, seed: int = 1) -> ReplayReport:
         vault_dust_bound=10_000,
         model_mismatches=0,
         model_comparisons=41_280,
+        matches=795,
+        matched_usd=4_800_000 * WAD,
+        stops_executed=77,
+        take_profits_executed=34,
+        orders_voided=104,
+        relayed=305,
+        delegated=265,
         gas={
             "place market order": 78_214,
             "execute market order": 214_903,

@@ -97,6 +97,20 @@ def test_plots__health__is_stacked_with_the_worst_at_the_bottom(report: ReplayRe
     assert [line.shown[70] for line in health.lines if line.shown] == list(reversed(row.health))
 
 
+def test_plots__volume__by_way_and_all_of_it_in_words(report: ReplayReport) -> None:
+    volume = next(plot for plot in page.plots(report) if plot.id == "volume")
+    assert [line.label for line in volume.lines] == ["pool", "book", "liquidations"]
+    last = report.series[-1]
+    assert [line.values[-1] * WAD for line in volume.lines[:2]] == [last.pool_usd, last.matched_usd]
+    assert "pool $14.4m, book $4.80m" in volume.caption
+
+
+def test_render__headline__has_what_was_matched(report: ReplayReport, uplot: Path) -> None:
+    html = page.render(report, uplot=uplot)
+    assert "Through the book" in html
+    assert "795 matches" in html
+
+
 def test_plots__liquidations_a_minute__sum_to_the_total(report: ReplayReport) -> None:
     rate = next(plot for plot in page.plots(report) if plot.id == "liquidations-rate")
     shown = {line.label: sum(line.shown or ()) for line in rate.lines}

@@ -118,6 +118,19 @@ def test_dumps__report__has_the_keys_and_plain_numbers(report: ReplayReport) -> 
     }
 
 
+def test_dumps__report__says_how_the_order_book_was_used(report: ReplayReport) -> None:
+    content = json.loads(reports.dumps(report))
+    used = {"matches": 795, "stops_executed": 77, "take_profits_executed": 34, "orders_voided": 104}
+    expected = used | {"relayed": 305, "delegated": 265, "matched_usd": 4_800_000}
+    assert {key: content[key] for key in expected} == expected
+
+
+def test_from_json__report_without_an_order_book__reads_as_unused(report: ReplayReport) -> None:
+    content = {key: value for key, value in report.to_json().items() if key in SUMMARY_KEYS}
+    read = ReplayReport.from_json(content)
+    assert (read.matches, read.matched_usd, read.stops_executed, read.relayed) == (0, 0, 0, 0)
+
+
 def test_dumps__last_wei__is_not_lost(report: ReplayReport, tmp_path: Path) -> None:
     exact = dataclasses.replace(report, bad_debt_usd=123_456_789 * WAD + 1, keeper_rewards_usd=-1)
     file = tmp_path / "report.json"
@@ -193,7 +206,17 @@ def printed(report: ReplayReport) -> str:
 
 def test_print_table__report__shows_facts_checks_and_gas(report: ReplayReport) -> None:
     text = printed(report)
-    for part in ("Replay: the crash", "120 minutes", "$1,000,000.00 →", "1.5 blocks", "model", "close-out", "268,120"):
+    for part in (
+        "Replay: the crash",
+        "120 minutes",
+        "$1,000,000.00 →",
+        "1.5 blocks",
+        "model",
+        "close-out",
+        "268,120",
+        "795",
+        "305",
+    ):
         assert part in text
     assert "FAILS" not in text
 
