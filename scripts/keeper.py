@@ -202,7 +202,9 @@ def book(
 
 @cli.command("market-maker", cls=Command)
 @keeper
-@click.option("--engine", required=True, metavar="URL", help="The matching engine's.")
+@click.option(
+    "--engine", default="http://127.0.0.1:8645", show_default=True, metavar="URL", help="The matching engine."
+)
 @click.option("--market", default="ETH/USD", show_default=True)
 @click.option("--for-account", metavar="ID", help="To quote for, as owner or delegate; the cross account 0 by default.")
 @click.option("--size", default="10000", show_default=True, metavar="DOLLARS", help="Of a quote.")

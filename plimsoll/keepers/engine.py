@@ -153,22 +153,29 @@ class HttpEngine:
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if data else {})
-        try:
-            self._connection.request(method, self._root + path, data, headers)
-            answer = self._connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise EngineGone(f"engine: {self.url} does not answer ({error or type(error).__name__})") from None
+        status, text = self._answer(method, path, data, headers)
         try:
             found = json.loads(text) if text else {}
         except ValueError as error:
             raise self._strange(error) from None
-        if answer.status >= 500 and not (isinstance(found, Mapping) and "code" in found):
-            raise EngineGone(f"engine: {self.url} answers with HTTP {answer.status}")
-        if answer.status >= 400:
-            raise _refusal(found, answer.status)
+        if status >= 500 and not (isinstance(found, Mapping) and "code" in found):
+            raise EngineGone(f"engine: {self.url} answers with HTTP {status}")
+        if status >= 400:
+            raise _refusal(found, status)
         return found
+
+    def _answer(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Asked again on a new connection where the old one had been closed, unless an order may have gone out."""
+        for is_last in (method == "POST", True):
+            try:
+                self._connection.request(method, self._root + path, data, dict(headers))
+                answer = self._connection.getresponse()
+                return answer.status, answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self._connection.close()
+                if is_last or not isinstance(error, ConnectionError):
+                    raise EngineGone(f"engine: {self.url} does not answer ({error or type(error).__name__})") from None
+        raise AssertionError("the last attempt returns or raises")
 
     def _strange(self, error: Exception) -> EngineGone:
         return EngineGone(f"engine: {self.url} answers with something else ({error})")

@@ -28,6 +28,8 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     status, body = 200, "{}"
+    hang_up = False
+    """Whether the next request on a connection that was used before finds it closed."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -46,6 +48,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def _handle(self) -> None:
+        if self.server.hang_up:
+            self.server.hang_up, self.close_connection = False, True
+            return
         data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.asked.append((self.command, self.path, json.loads(data) if data else None))
         text = self.server.body.encode()
@@ -148,6 +153,14 @@ def test_standing__nobody_listens__is_gone_and_found_again(server: Server, engin
     with pytest.raises(EngineGone, match="does not answer"):
         away.standing(TRADER)
     assert HttpEngine(f"http://127.0.0.1:{port}", DOMAIN).standing(TRADER) == []
+
+
+def test_standing__kept_connection_was_closed__is_asked_again(server: Server, engine: HttpEngine) -> None:
+    server.answer({"orders": []})
+    engine.standing(TRADER)
+    server.hang_up = True
+    assert engine.standing(TRADER) == []
+    assert len(server.asked) == 2
 
 
 @pytest.mark.parametrize("url", ["localhost:80", "ftp://x", "http://"])
