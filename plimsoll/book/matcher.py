@@ -89,22 +89,24 @@ class OnChain:
         return Simulated(skips=skips) if skips else one
 
     def _traced(self, work: Work) -> dict[int, Reverted] | None:
-        """The reverts inside: the one frame with a call of its own code for each maker. None where nobody can say."""
+        """The reverts inside, by a trace. None where it says nothing."""
         if not self._can_trace:
             return None
+        request = self._request(work)
         try:
-            trace = self.book.chain.rpc.call("debug_traceCall", self._request(work), "latest", {"tracer": "callTracer"})
+            trace = self.book.chain.rpc.call("debug_traceCall", request, "latest", {"tracer": "callTracer"})
         except RpcError:
             self._can_trace = False
             return None
         for frame in _frames(trace):
-            parts = [one for one in frame.get("calls", []) if one["type"] == "DELEGATECALL"]
-            if len(parts) == len(work.matches) and len({one["input"][:10] for one in parts}) == 1:
-                failed = [(m, p) for m, p in zip(work.matches, parts, strict=True) if "error" in p]
-                if failed:
-                    return {
-                        match.id: self.book.chain.revert_of(_bytes(part.get("output", "0x"))) for match, part in failed
-                    }
+            parts = _parts(frame, request["input"])
+            failed = [
+                (match, _bytes(part.get("output", "0x")))
+                for match, part in zip(work.matches, parts, strict=False)
+                if "error" in part
+            ]
+            if failed and len(parts) == len(work.matches):
+                return {match.id: self.book.chain.revert_of(output) for match, output in failed}
         return None
 
     def _asked(self, work: Work) -> dict[int, Reverted]:
@@ -207,6 +209,13 @@ def _frames(frame: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield frame
     for one in frame.get("calls", []):
         yield from _frames(one)
+
+
+def _parts(frame: Mapping[str, Any], data: str) -> list[Mapping[str, Any]]:
+    """What a frame calls of its own code, each in a frame of its own: a batch's matches. Not the batch itself."""
+    found = [one for one in frame.get("calls", []) if one["type"] == "DELEGATECALL"]
+    functions = {one["input"][:10] for one in found}
+    return found if len(functions) == 1 and data[:10] not in functions else []
 
 
 def _revert_data(call: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,112 @@
+"""The book on a devnet: signed orders over HTTP, matched, settled by the contracts, and through crashes."""
+
+from __future__ import annotations
+
+import pytest
+
+from plimsoll.core.orders import TimeInForce
+from plimsoll.core.units import WAD
+from plimsoll.sdk.client import Plimsoll
+from plimsoll.sdk.signing import Cancel
+from tests.integration.book.conftest import ETH, Venue
+from tests.integration.keepers.conftest import until
+
+pytestmark = pytest.mark.node
+Traders = dict[str, Plimsoll]
+
+
+def base(trader: Plimsoll) -> int:
+    """Whole units that a trader holds."""
+    held = trader.position(ETH)
+    return held.base // WAD if held else 0
+
+
+def test_match__two_signed_orders__settled_on_the_chain(venue: Venue, traders: Traders) -> None:
+    maker = venue.submit(traders["alice"], -5, 10)
+    assert maker["status"] == "open"
+    taker = venue.submit(traders["bob"], 8, 20)
+    assert (taker["left"], taker["pending"]) == (str(3 * WAD), str(5 * WAD))
+    venue.wait_for(maker["hash"], status="filled")
+    assert (base(traders["alice"]), base(traders["bob"])) == (-5, 5)
+    (trade,) = venue.get(f"/trades/{ETH}")["trades"]
+    assert (trade["state"], trade["side"], trade["base"]) == ("settled", "buy", str(5 * WAD))
+    bids = venue.get(f"/depth/{ETH}")["bids"]
+    assert bids == [{"price": str(venue.price(20)), "size": str(3 * WAD), "orders": 1}]
+
+
+def test_match__maker_withdrew_meanwhile__dropped_and_the_next_one_filled(venue: Venue, traders: Traders) -> None:
+    bad = venue.submit(traders["alice"], -5, 10)
+    good = venue.submit(traders["carol"], -5, 11)
+    traders["alice"].withdraw("all")
+    taker = venue.submit(traders["bob"], 5, 11)
+    venue.wait_for(taker["hash"], status="filled")
+    found = venue.get(f"/orders/{bad['hash']}")
+    assert (found["status"], found["end"]) == ("ended", "refused")
+    assert "margin" in found["reason"]
+    assert venue.get(f"/orders/{good['hash']}")["status"] == "filled"
+    assert (base(traders["alice"]), base(traders["bob"]), base(traders["carol"])) == (0, 5, -5)
+
+
+def test_match__fill_or_kill_with_a_maker_who_withdrew__killed(venue: Venue, traders: Traders) -> None:
+    bad = venue.submit(traders["alice"], -5, 10)
+    good = venue.submit(traders["carol"], -5, 11)
+    traders["alice"].withdraw("all")
+    taker = venue.submit(traders["bob"], 10, 11, time_in_force=TimeInForce.FILL_OR_KILL)
+    found = venue.wait_for(taker["hash"], status="ended")
+    assert found["end"] == "not_filled"
+    assert venue.get(f"/orders/{bad['hash']}")["end"] == "refused"
+    assert venue.get(f"/orders/{good['hash']}")["left"] == str(5 * WAD)
+
+
+def test_cancel__on_the_chain__out_of_the_book(venue: Venue, traders: Traders) -> None:
+    alice = traders["alice"]
+    order = venue.order(alice, -5, 10)
+    one = venue.post(alice.signed(order), alice)
+    other = venue.submit(alice, -5, 10)
+    alice.cancel(order)
+    assert venue.wait_for(one["hash"], end="ended_on_chain")["status"] == "ended"
+    alice.cancel_all()
+    venue.wait_for(other["hash"], end="ended_on_chain")
+    again = venue.post(alice.signed(order), alice)
+    assert again["code"] == "already_known"
+
+
+def test_cancel__signed__out_of_the_book(venue: Venue, traders: Traders) -> None:
+    alice, bob = traders["alice"], traders["bob"]
+    one = venue.submit(alice, -5, 10)
+    message = Cancel(bytes.fromhex(one["hash"][2:]))
+    refused = venue.http.delete(f"/orders/{one['hash']}", params={"signature": "0x" + bob.sign(message).hex()})
+    assert (refused.status_code, refused.json()["code"]) == (403, "bad_signature")
+    done = venue.http.delete(f"/orders/{one['hash']}", params={"signature": "0x" + alice.sign(message).hex()})
+    assert (done.status_code, done.json()["end"]) == (200, "cancelled")
+
+
+def test_match__by_others_on_the_chain__what_is_left_shrinks(venue: Venue, traders: Traders) -> None:
+    alice, bob = traders["alice"], traders["bob"]
+    maker = venue.order(alice, -5, 0)
+    shown = venue.post(alice.signed(maker), alice)
+    taker = venue.order(bob, 2, 0)
+    bob.match(alice.signed(maker), bob.signed(taker), 2 * WAD)
+    venue.wait_for(shown["hash"], left=str(3 * WAD), filled=str(2 * WAD))
+
+
+def test_restart__killed_with_matches_on_their_way__settled_once(venue: Venue, traders: Traders) -> None:
+    resting = venue.submit(traders["carol"], -5, 40)
+    maker = venue.submit(traders["alice"], -6, 10)
+    taker = venue.submit(traders["bob"], 6, 10)
+    depth = venue.get(f"/depth/{ETH}")["asks"]
+    venue.kill()
+    venue.start()
+    assert venue.get(f"/depth/{ETH}")["asks"] == depth
+    venue.wait_for(taker["hash"], status="filled")
+    venue.wait_for(maker["hash"], status="filled")
+    assert (base(traders["alice"]), base(traders["bob"])) == (-6, 6)
+    assert venue.get(f"/orders/{resting['hash']}")["status"] == "open"
+    assert venue.bot.stop() == 0
+
+
+def test_health__node_gone__says_so(venue: Venue) -> None:
+    assert venue.get("/health")["status"] == "ok"
+    venue.stage.devnet.node.stop()
+    until("trouble", lambda: venue.bot.said("trouble"))
+    assert venue.http.get("/health").status_code == 200
