@@ -12,7 +12,7 @@ import pytest
 
 from plimsoll.core.orders import TimeInForce
 from plimsoll.core.units import WAD
-from plimsoll.keepers.engine import HttpEngine, Standing
+from plimsoll.keepers.engine import EngineGone, HttpEngine, Standing
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.order_book import OrderBookClient
 from plimsoll.sdk.orders import limit_order
@@ -56,8 +56,11 @@ class Fair:
         return self.run("market-maker", "alice", engine=self.engine.url, **options)
 
     def quotes(self) -> dict[bool, Standing]:
-        """By whether it is a bid; only where there are two."""
-        found = {one.left > 0: one for one in self.engine.standing(self.maker.account()) if one.left}
+        """By whether it is a bid; only where there are two. A book that has just started may not listen yet."""
+        try:
+            found = {one.left > 0: one for one in self.engine.standing(self.maker.account()) if one.left}
+        except EngineGone:
+            return {}
         return found if len(found) == 2 else {}
 
     def buy(self, size: int) -> None:
