@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,16 +12,18 @@ from plimsoll.chain.rpc import RpcUnavailable
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.keepers.engine import Depth, EngineGone, EngineRefused, Standing, Steps
+from plimsoll.keepers.entry import Start, run_market_maker
 from plimsoll.keepers.market_maker import MarketMaker
 from plimsoll.keepers.quoting import Quoting
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.delegates import scope_of
+from plimsoll.sdk.deployments import Deployment
 from plimsoll.sdk.order_book import OrderBookClient, OrderStatus
 from plimsoll.sdk.signed import SignedOrder
 from plimsoll.sdk.signing import Cancel, Domain, recover
 from tests.python.keepers.running import Ran, events
 from tests.support.core import ETH
-from tests.support.deployment import World
+from tests.support.deployment import MARKETS, World
 
 
 class Shelf:
@@ -300,3 +303,21 @@ def delegate(setting: Setting, *, budget: int = 10**6, may_match: bool = True) -
     owner = OrderBookClient(setting.world.contracts, setting.signer)
     owner.set_delegate(signer.address, scope_of([ETH], until, budget, may_match=may_match))
     return signer
+
+
+@pytest.mark.parametrize(
+    ("market", "account", "reason"),
+    [
+        ("ETH/USD", None, "without a key it must be told"),
+        ("DOGE", "0x" + "11" * 20 + "00" * 12, "DOGE"),
+        ("ETH/USD", "me", "me"),
+    ],
+)
+def test_run_market_maker__cannot_start__says_why_in_a_line(
+    setting: Setting, market: str, account: str | None, reason: str
+) -> None:
+    contracts = setting.world.contracts
+    deployment = Deployment(Path("d.json"), "test", 901, "0x", 0, contracts.addresses, MARKETS)
+    start = Start(deployment, contracts, None, dry_run=True)
+    with pytest.raises(UserError, match=reason):
+        run_market_maker(start, "http://127.0.0.1:1", market, account, Quoting())
