@@ -137,6 +137,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen(256)  # who connects from now on waits until it is served
         except OSError as error:
             raise UserError(f"can't listen on {host}:{port}: {error.strerror or error}") from None
         yield listener

@@ -15,9 +15,9 @@ from plimsoll.core.units import WAD
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.orders import limit_order
 from plimsoll.sdk.signed import SignedOrder, signed_to_json
-from tests.integration.keepers.conftest import Bot, Stage, stage, until
+from tests.integration.keepers.conftest import Bot, Stage, door, stage, until
 
-__all__ = ["stage"]
+__all__ = ["door", "stage"]
 
 ETH = 1
 CENT = WAD // 100
@@ -29,12 +29,13 @@ class Venue:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self.uri = stage.devnet.node.url
         self.start()
 
     def start(self, account: str = "keeper") -> None:
         devnet = self.stage.devnet
         given = {
-            "uri": devnet.node.url,
+            "uri": self.uri,
             "deployment": str(devnet.manifest_path),
             "store": str(self.stage.folder / "book.sqlite"),
             "key": devnet.signers[account].key,

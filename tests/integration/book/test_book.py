@@ -9,7 +9,7 @@ from plimsoll.core.units import WAD
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.signing import Cancel
 from tests.integration.book.conftest import ETH, Venue
-from tests.integration.keepers.conftest import until
+from tests.integration.keepers.conftest import Door, until
 
 pytestmark = pytest.mark.node
 Traders = dict[str, Plimsoll]
@@ -105,8 +105,17 @@ def test_restart__killed_with_matches_on_their_way__settled_once(venue: Venue, t
     assert venue.bot.stop() == 0
 
 
-def test_health__node_gone__says_so(venue: Venue) -> None:
-    assert venue.get("/health")["status"] == "ok"
-    venue.stage.devnet.node.stop()
+def test_node__away_for_a_while__orders_wait_and_are_settled_after(venue: Venue, traders: Traders, door: Door) -> None:
+    venue.kill()
+    venue.uri = door.uri
+    venue.start()
+    venue.submit(traders["alice"], -5, 10)
+    warm = venue.submit(traders["bob"], 1, -10)
+    door.shut()
+    taker = venue.submit(traders["bob"], 5, 10)
+    assert (warm["status"], taker["status"]) == ("open", "matched")
     until("trouble", lambda: venue.bot.said("trouble"))
-    assert venue.http.get("/health").status_code == 200
+    assert venue.get("/health")["status"] == "degraded"
+    door.open()
+    venue.wait_for(taker["hash"], status="filled")
+    until("health", lambda: venue.get("/health")["status"] == "ok")
