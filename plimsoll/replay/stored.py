@@ -76,10 +76,12 @@ class Layout:
         )
 
     def read(self, vault: Sequence[int], market: Sequence[int]) -> Ledger:
-        """The ledger in the words of `vault_slots` and `market_slots`."""
+        """The ledger in the words of `vault_slots` and `market_slots`, without what closed positions leave behind."""
         at = len(self.market_ids) * MARKET_WORDS
         states = [tuple(market[start : start + MARKET_WORDS]) for start in range(0, at, MARKET_WORDS)]
-        positions = [(market[start], market[start + 1]) for start in range(at, len(market), 2)]
+        positions = [
+            (market[start], market[start + 1]) if market[start] else (0, 0) for start in range(at, len(market), 2)
+        ]
         return Ledger(
             dict(zip(self.accounts, vault, strict=True)),
             dict(zip(self.holdings, positions, strict=True)),

@@ -216,7 +216,7 @@ class Traders:
         market_id = self.market_ids[intent.market]
         price = self.mirror.price(market_id)
         base = intent.sign * (intent.notional_usd * WAD // price)
-        if intent.at_limit:
+        if intent.at_limit and not trader.plan.habits.is_relayed:  # nobody relays a limit order
             order = self._at_limit(trader, intent, trader.draws.between(5, 40))
             self._sent[order] = intent
             return self.desk.place(trader, order)
@@ -429,13 +429,15 @@ class Traders:
                     trader.exits.pop(call.order, None)
 
     def _aim(self, trader: Trader, market_id: int, sign: int) -> None:
-        """A reduce-only limit order some way beyond the entry."""
-        price = self.mirror.price(market_id)
-        limit = price * (BPS + sign * trader.draws.between(150, 1_500)) // BPS
+        """A reduce-only limit order some way beyond the entry; one that is relayed has a trigger instead."""
         base = self.mirror.base_of(trader.account, market_id)
-        if base:
-            order = self.desk.order(trader, market_id, OrderKind.LIMIT, -base, limit, reduce_only=True)
-            self._intend(trader, Intent(tick=self._tick + 1, kind="aim", order=order))
+        if not base:
+            return
+        price = self.mirror.price(market_id) * (BPS + sign * trader.draws.between(150, 1_500)) // BPS
+        order = self.desk.order(trader, market_id, OrderKind.LIMIT, -base, price, reduce_only=True)
+        if trader.plan.habits.is_relayed:
+            order = order._replace(kind=OrderKind.TAKE_PROFIT, trigger_price=price)
+        self._intend(trader, Intent(tick=self._tick + 1, kind="aim", order=order))
 
     def look(self, healths: Mapping[int, Health], tick: int) -> None:
         """The end of a minute: who is worried enough acts before one of the next publications."""

@@ -47,6 +47,12 @@ def test_read__words_in_the_order_of_the_slots__the_same_ledger(check: Check) ->
     assert not ledger.differences(layout.read(vault, market))
 
 
+def test_read__closed_position__what_is_left_in_its_second_word_means_nothing(check: Check) -> None:
+    layout = Layout([], [check.layout.holdings[0]], [])
+    assert layout.read([], [0, 77]).positions == {check.layout.holdings[0]: (0, 0)}
+    assert layout.read([], [1, 77]).positions == {check.layout.holdings[0]: (1, 77)}
+
+
 def test_differences__a_word_of_each_kind__names_whose_it_is(check: Check) -> None:
     ledger = check.ledger
     account = check.layout.accounts[3]

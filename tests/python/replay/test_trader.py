@@ -59,12 +59,12 @@ def test_place__bot__sends_and_signs(stage: Replay) -> None:
 def test_place__relayed__signed_market_orders_expire(stage: Replay) -> None:
     trader, desk = someone(stage, is_relayed=True), Desk(stage.mirror)
     market = desk.order(trader, ETH, OrderKind.MARKET, WAD, PRICE)
-    limit = desk.order(trader, ETH, OrderKind.LIMIT, WAD, PRICE)
-    assert (market.expiry, limit.expiry) == (stage.mirror.now + RELAY_SECONDS, 0)
-    assert desk.place(trader, market, limit) == Together(
-        (PlaceFor(market, trader.key.number), PlaceFor(limit, trader.key.number))
+    stop = desk.order(trader, ETH, OrderKind.STOP_LOSS, WAD, PRICE)
+    assert (market.expiry, stop.expiry) == (stage.mirror.now + RELAY_SECONDS, 0)
+    assert desk.place(trader, market, stop) == Together(
+        (PlaceFor(market, trader.key.number), PlaceFor(stop, trader.key.number))
     )
-    assert desk.cancel(trader, limit) == CancelFor(limit, CENT_10)
+    assert desk.cancel(trader, stop) == CancelFor(stop, CENT_10)
 
 
 def test_replace__one_transaction__takes_back_first(stage: Replay) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 
 import pytest
 
 from plimsoll.core.orders import OrderKind
 from plimsoll.core.units import WAD
-from plimsoll.replay.actions import Cancel, Deposit, Place
+from plimsoll.replay.actions import Cancel, Deposit, Place, PlaceFor
 from plimsoll.replay.day import Calendar, Intent, day_of
 from plimsoll.replay.run import Replay
 from plimsoll.replay.trader import Trader
@@ -117,6 +118,39 @@ def test_due__limit_order_is_not_filled_in_time__cancelled_and_entered_at_the_ma
     [place] = list(stage.traders.due(2 + 20 * 4 + 4))
     assert isinstance(place, Place)
     assert place.order.kind != OrderKind.LIMIT
+
+
+def relayed(trader: Trader) -> None:
+    habits = dataclasses.replace(trader.plan.habits, is_relayed=True)
+    trader.plan = dataclasses.replace(trader.plan, habits=habits)
+
+
+def test_due__limit_entry_of_a_relayed_account__at_the_market(stage: Replay) -> None:
+    trader = someone(stage, "hold")
+    relayed(trader)
+    leg = trader.plan.legs[0]
+    intent = Intent(tick=1, kind="enter", market=leg.market, sign=1, notional_usd=10_000 * WAD, at_limit=True)
+    stage.traders._queue.clear()
+    stage.traders._intend(trader, intent)
+    [place] = list(stage.traders.due(1))
+    assert isinstance(place, PlaceFor)
+    assert place.order.kind == OrderKind.MARKET
+
+
+@pytest.mark.parametrize(("is_relayed", "kind"), [(False, OrderKind.LIMIT), (True, OrderKind.TAKE_PROFIT)])
+def test_aim__position__a_limit_order_or_a_trigger_where_it_is_relayed(
+    stage: Replay, is_relayed: bool, kind: OrderKind
+) -> None:
+    trader = someone(stage, "take profit")
+    order = entered(stage, trader).order
+    if is_relayed:
+        relayed(trader)
+    stage.mirror.model.trade(trader.account, order.market_id, WAD, now=stage.mirror.now, sender=trader.key.number)
+    stage.traders._aim(trader, order.market_id, 1)
+    [action] = list(stage.traders.due(2))
+    assert isinstance(action, Place | PlaceFor)
+    assert (action.order.kind, action.order.base, action.order.reduce_only) == (kind, -WAD, True)
+    assert (action.order.trigger_price > 0) == is_relayed
 
 
 def test_refused__order_could_not_be_placed__is_forgotten(stage: Replay) -> None:
