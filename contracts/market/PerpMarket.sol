@@ -181,8 +181,11 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         if (isMatch) {
             fromBefore = _before(from, newest, -x.base, x.fromReduceOnly, true);
             _transfer(from, newest.price(), x.to, -x.base, -x.quote, x.fromFee);
-            if (!toBefore.reduces) _requireInterest(to, newest.price(), x.base > 0);
-            if (!fromBefore.reduces) _requireInterest(from, newest.price(), x.base < 0);
+            if (!toBefore.reduces || !fromBefore.reduces) {
+                uint256 limit = _interestLimit(to, newest.price());
+                if (!toBefore.reduces) _requireInterest(to.state, newest.price(), x.base > 0, limit);
+                if (!fromBefore.reduces) _requireInterest(to.state, newest.price(), x.base < 0, limit);
+            }
         } else {
             _transfer(from, 0, x.to, -x.base, -x.quote, x.fromFee);
         }
@@ -560,18 +563,21 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         if (c.position.base != 0 && notional < minimum) revert PerpMarket_BelowMinimumPosition(notional, minimum);
     }
 
-    function _requireInterest(Context memory c, uint256 price, bool isLong) private pure {
-        MarketState memory s = c.state;
-        uint256 limit =
-            FundingMath.capital(s, c.poolCash, price).positive() * c.config.liquidity.openInterestBps() / WadMath.BPS;
+    /// @dev What the open interest of a side may be worth, WAD dollars.
+    function _interestLimit(Context memory c, uint256 price) private pure returns (uint256) {
+        uint256 capital = FundingMath.capital(c.state, c.poolCash, price).positive();
+        return capital * c.config.liquidity.openInterestBps() / WadMath.BPS;
+    }
+
+    function _requireInterest(MarketState memory s, uint256 price, bool isLong, uint256 limit) private pure {
         uint256 open = WadMath.divUp((isLong ? s.openLong : s.openShort) * price, WadMath.WAD);
         if (open > limit) revert PerpMarket_OpenInterestLimit(open, limit);
     }
 
     /// @dev What an increase against the pool must stay within.
     function _requireLimits(Context memory c, uint256 price, int256 skewBefore, bool isBuy) private pure {
-        _requireInterest(c, price, isBuy);
         MarketState memory s = c.state;
+        _requireInterest(s, price, isBuy, _interestLimit(c, price));
         uint256 size = s.skew().abs();
         if (size <= skewBefore.abs()) return;
         TradingConfig trading = c.config.trading;

@@ -68,6 +68,7 @@ abstract contract Commitments is ICommitments, EIP712 {
     /// value of its field gives another hash, and reverts wherever the field is read.
     function _hash(Order calldata order) internal pure returns (bytes32 hash) {
         bytes32 typehash = ORDER_TYPEHASH;
+        // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {
             let start := mload(0x40)
             mstore(start, typehash)

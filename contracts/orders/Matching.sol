@@ -123,6 +123,7 @@ contract Matching is IMatching, Delegates {
         (, TradingConfig trading,) = MARKET.marketConfig(x.marketId);
         uint256 price = maker.acceptablePrice;
         _requireInBand(x.marketId, trading, price);
+        _requireWorthwhile(maker, taker, base, price, trading.minPosition());
         x.base = taker.base > 0 ? int256(base) : -int256(base);
         x.quote = (-x.base).worthDown(price);
         x.fromFee = WadMath.divUp(x.quote.abs() * trading.makerBps(), WadMath.BPS);
@@ -137,6 +138,23 @@ contract Matching is IMatching, Delegates {
         uint256 index = newest.price();
         uint256 distance = price > index ? price - index : index - price;
         if (distance > index * MATCH_BAND_BPS / WadMath.BPS) revert OrderBook_OutsideBand(price, index);
+    }
+
+    /// @dev A match is of the minimum position, or of all that is left of an order: dust would only use up what others signed.
+    function _requireWorthwhile(
+        Order calldata maker,
+        Order calldata taker,
+        uint256 base,
+        uint256 price,
+        uint256 minimum
+    ) private view {
+        uint256 notional = base * price / WadMath.WAD;
+        if (notional >= minimum || base == _left(maker) || base == _left(taker)) return;
+        revert OrderBook_TooSmall(notional, minimum);
+    }
+
+    function _left(Order calldata order) private view returns (uint256) {
+        return order.base.abs() - _commitments[_hash(order)].amount;
     }
 
     // --- one order, one pair ---

@@ -231,6 +231,7 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         if (order.timeInForce != TimeInForce.GoodTillTime) revert OrderBook_InvalidTerms("timeInForce");
         bool hasTrigger = order.kind == OrderKind.StopLoss || order.kind == OrderKind.TakeProfit;
         if ((order.triggerPrice != 0) != hasTrigger) revert OrderBook_InvalidTerms("triggerPrice");
+        if (isSigned && order.kind == OrderKind.Limit) revert OrderBook_InvalidTerms("kind");
         if (order.kind != OrderKind.Market) return;
         if (order.parent != 0) revert OrderBook_InvalidTerms("parent");
         if (isSigned && order.expiry == 0) revert OrderBook_InvalidTerms("expiry");

@@ -25,7 +25,8 @@ struct MarketSlots {
     uint16 treasuryShareBps;
 }
 
-/// @notice A position in two slots: quote 128 | base 128, and its side's epoch 32 | k 96 | g 128 when it was last touched.
+/// @notice A position in two slots: quote 128 | base 128, and its side's epoch 32 | k 96 | g 128 when it was last touched. Without a
+/// base the second means nothing and keeps what it had: whoever comes back pays for no new slot.
 struct PositionSlots {
     uint256 sizes;
     uint256 side;
@@ -93,7 +94,7 @@ library MarketStateLib {
 
     function store(PositionSlots storage slots, Position memory p) internal {
         slots.sizes = low128(p.base) | low128(p.quote) << 128;
-        slots.side = packSide(p.g, p.k, p.epoch);
+        if (p.base != 0) slots.side = packSide(p.g, p.k, p.epoch);
     }
 
     /// @dev k never passes RAY, which fits; an epoch is one deleveraging event at least.

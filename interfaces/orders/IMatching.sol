@@ -32,6 +32,8 @@ interface IMatching {
     error OrderBook_NotCrossing(uint256 makerPrice, uint256 takerPrice);
     /// @notice left: WAD base of the order that was not matched yet.
     error OrderBook_Overfilled(bytes32 hash, uint256 left);
+    /// @notice WAD dollars: less than the minimum position, and not all that is left of either order.
+    error OrderBook_TooSmall(uint256 notional, uint256 minimum);
     error OrderBook_FillOrKill(bytes32 hash, uint256 matched);
     error OrderBook_OutsideBand(uint256 price, uint256 indexPrice);
     error OrderBook_NothingMatched(bytes32 takerHash);

@@ -55,7 +55,8 @@ interface IOrderBook is ICommitments {
     function place(Order calldata order) external returns (bytes32 hash);
 
     /// @notice As place, on the signature of owner or delegate. Anyone may bring it, and is paid the market's relay fee from the account's
-    /// cash. A market order needs an expiry.
+    /// cash. A market order needs an expiry. Limit orders are refused: signed they are there to be matched, and nobody shall take them
+    /// out of the book for the fee.
     function placeFor(Order calldata order, bytes calldata signature) external returns (bytes32 hash);
 
     /// @notice Ends an order that waits, or one that was only signed; owner or delegate. A queued market order can't be cancelled.

@@ -82,11 +82,11 @@ def _open(state: State, now: int, market_id: int) -> tuple[Market, Record]:
 
 def _fill(state: State, now: int, market: Market, record: Record, side: Side, *, is_match: bool) -> _Before:
     """What a side is asked before its fill, and the fill."""
-    require_own_market(side.account, market)
     held, _ = state.settle(market, side.account)
     increases = not held or (held > 0) == (side.size > 0) or abs(side.size) > abs(held)
     if increases and side.reduce_only:
         raise Refusal("PerpMarket_NothingToReduce", side.account, market.id)
+    require_own_market(side.account, market)
     if increases:
         require_open_to(side.account, market)
         if is_match:

@@ -35,7 +35,7 @@ def place(state: State, now: int, sender: int, order: Order, key: Hashable) -> O
 
 
 def place_for(state: State, now: int, relayer: int, order: Order, key: Hashable, signer: int | None) -> OrderRecord:
-    """As `place`, on a signature: the account pays the relay fee. `signer` is None where nobody could be recovered."""
+    """As `place`, on a signature: the account pays the relay fee. Limit orders are signed to be matched only."""
     return _place(state, now, signer, order, key, relayer)
 
 
@@ -110,6 +110,10 @@ def _require_terms(order: Order, *, is_relayed: bool) -> None:
     has_trigger = order.kind in (OrderKind.STOP_LOSS, OrderKind.TAKE_PROFIT)
     if has_trigger != (order.trigger_price != 0):
         raise Refusal("OrderBook_InvalidTerms", "triggerPrice")
+    if is_relayed and order.kind == OrderKind.LIMIT:
+        raise Refusal("OrderBook_InvalidTerms", "kind")
+    if is_relayed and order.kind == OrderKind.LIMIT:
+        raise Refusal("OrderBook_InvalidTerms", "kind")
     if is_market and order.parent != NO_PARENT:
         raise Refusal("OrderBook_InvalidTerms", "parent")
     if is_market and is_relayed and not order.expiry:

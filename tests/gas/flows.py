@@ -190,19 +190,21 @@ def _measure_orders(lab: Lab, flows: dict[str, Measured], market_order: Any, pla
 
 
 def _measure_matches(lab: Lab, flows: dict[str, Measured]) -> None:
-    """Two signed orders of two accounts without positions; then two more, which increase what they have."""
+    """Two signed orders of two accounts that never traded; two that increase; two of accounts without positions that had some before."""
     core, signed = lab.core, Signed(lab.core)
     maker, taker = signed.trader("maker", 100_000), signed.trader("matched", 100_000)
 
-    def match() -> Measured:
+    def match(base: int) -> Measured:
         lab.tick()
         price = lab.prices[ETH]
-        made, taken = signed.limit(maker, ETH, -10 * WAD, price), signed.limit(taker, ETH, 10 * WAD, price)
-        arguments = (made, signed.order(made), taken, signed.order(taken), 10 * WAD)
+        made, taken = signed.limit(maker, ETH, -base, price), signed.limit(taker, ETH, base, price)
+        arguments = (made, signed.order(made), taken, signed.order(taken), abs(base))
         return lab.measure(lambda: core.order_book.matchOrders(*arguments, sender=KEEPER))
 
-    flows["match_new"] = match()
-    flows["match"] = match()
+    flows["match_first"] = match(10 * WAD)
+    flows["match"] = match(10 * WAD)
+    flows["match_close"] = match(-20 * WAD)
+    flows["match_new"] = match(10 * WAD)
 
 
 def _measure_liquidations(lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any) -> None:
