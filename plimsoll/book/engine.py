@@ -64,7 +64,6 @@ class Engine:
         """Transactions whose outcome isn't known."""
         self._books: dict[int, Book] = {}
         self._by_account: dict[int, dict[bytes, None]] = {}
-        self._matches: dict[int, Match] = {}
         self._pending: dict[bytes, dict[int, Match]] = {}
         """By taker: not sent, in order."""
         self._by_maker: dict[bytes, dict[int, Match]] = {}
@@ -202,6 +201,12 @@ class Engine:
                 self._undo(match)
         self._uncross(taker.order.market_id)
 
+    def retake(self, match: Match) -> None:
+        """Nobody's fault, but the two don't go together like this: the taker begins again at the best price."""
+        taker = self.orders[match.taker]
+        self._retake(taker, self._undo(match))
+        self._uncross(match.market_id)
+
     def mark_sent(self, work: Work, sent: Sent) -> None:
         """A transaction with these matches is signed. It may be sent once this is written."""
         self.sent[sent.tx_hash] = sent
@@ -286,11 +291,20 @@ class Engine:
         for hash_, base, price in result.fills:
             maker = self.orders[hash_]
             self._set(maker, maker.left - base, maker.pending + base, maker.filled)
-            self._match_id += 1
-            is_buy = order.order.is_buy
-            match = Match(self._match_id, order.order.market_id, hash_, order.hash, is_buy, base, price, self.clock())
-            self._matches[match.id] = self._changed_matches[match.id] = match
-            self._remember(match)
+            self._add_match(order, hash_, base, price)
+
+    def _add_match(self, taker: BookOrder, maker: bytes, base: int, price: int) -> None:
+        """One more, or more of one that waits."""
+        for match in self._by_maker.get(maker, {}).values():
+            if match.taker == taker.hash:
+                match.base += base
+                self._changed_matches[match.id] = match
+                return
+        self._match_id += 1
+        market_id, is_buy = taker.order.market_id, taker.order.is_buy
+        match = Match(self._match_id, market_id, maker, taker.hash, is_buy, base, price, self.clock())
+        self._changed_matches[match.id] = match
+        self._remember(match)
 
     def _retake(self, taker: BookOrder, base: int) -> None:
         """`base` of a taker's matches was undone: on to the next makers, in its own old place in time."""
@@ -356,8 +370,6 @@ class Engine:
     def _put(self, match: Match, state: MatchState, tx_hash: str) -> None:
         match.state, match.tx_hash = state, tx_hash
         self._changed_matches[match.id] = match
-        if state >= MatchState.SETTLED:
-            self._matches.pop(match.id, None)
 
     def _remember(self, match: Match) -> None:
         """It waits to be sent."""
@@ -390,7 +402,6 @@ class Engine:
             self.sent[sent.tx_hash] = sent
             self._in_flight[sent.tx_hash] = []
         for match in kept.matches:
-            self._matches[match.id] = match
             if match.state == MatchState.SENT:
                 self._in_flight[match.tx_hash].append(match)
             else:

@@ -6,6 +6,7 @@ nobody can have honest orders thrown out by trading badly against them: in doubt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from plimsoll.book.facts import AccountFacts, Facts
@@ -14,6 +15,8 @@ from plimsoll.chain.transactions import Reverted
 from plimsoll.core.units import WAD
 
 NOTHING = AccountFacts()
+Part = tuple[Match, BookOrder]
+"""A match and its maker."""
 
 
 class Fault(Enum):
@@ -23,6 +26,8 @@ class Fault(Enum):
     TAKER = "taker"
     NOBODY = "nobody"
     """It may pass: try again at the next block."""
+    CRUMB = "crumb"
+    """So little is no match of its own: the taker begins again at the best price."""
 
 
 _PASSING = frozenset({"PerpMarket_OpeningHalted", "OrderBook_TooLittleGas"})
@@ -39,6 +44,8 @@ def fault_of(reason: Reverted, match: Match, maker: BookOrder, taker: BookOrder,
         return Fault.MAKER
     if taker.order.account in named or taker.hash in named or reason.name in _OF_THE_TAKER:
         return Fault.TAKER
+    if reason.name == "OrderBook_TooSmall":
+        return Fault.CRUMB
     if reason.name in _PASSING:
         return Fault.NOBODY
     if reason.name == "PerpMarket_StalePrice":
@@ -71,17 +78,26 @@ def _of_small_position(notional: int, match: Match, maker: BookOrder, facts: Fac
     return Fault.MAKER if is_his and not is_crumb else Fault.TAKER
 
 
-def arranged(matches: tuple[Match, ...], held: int, smallest: int) -> tuple[Match, ...]:
-    """A taker's matches in an order that leaves no position below `smallest` (base) on the way, where there is one.
+def arranged(taker: BookOrder, parts: Sequence[Part], held: int, smallest: int) -> list[Part]:
+    """A taker's matches in an order in which all of them can be, where there is one.
 
-    Each is at its own maker's price whatever the order.
+    On the way his position is never below `smallest` (base), and a match of less than that is all that is left of one
+    of the two. Each is at its own maker's price whatever the order.
     """
-    by_size = sorted(matches, key=lambda match: match.base)
-    for tried in (matches, tuple(reversed(by_size)), tuple(by_size)):
-        position, sound = held, True
-        for match in tried:
-            position += match.base if match.is_buy else -match.base
-            sound = sound and (not position or abs(position) >= smallest)
-        if sound:
+    by_size = sorted(parts, key=lambda part: part[0].base)
+    for tried in (list(parts), by_size[::-1], by_size, by_size[1:] + by_size[:1]):
+        if _is_sound(taker, tried, held, smallest):
             return tried
-    return matches
+    return list(parts)
+
+
+def _is_sound(taker: BookOrder, parts: Sequence[Part], held: int, smallest: int) -> bool:
+    position, left = held, taker.size - taker.filled
+    for match, maker in parts:
+        if match.base < smallest and match.base not in (left, maker.size - maker.filled):
+            return False
+        left -= match.base
+        position += match.base if match.is_buy else -match.base
+        if position and abs(position) < smallest:
+            return False
+    return True

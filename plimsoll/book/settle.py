@@ -109,6 +109,7 @@ class Settler:
         """Markets that take no matches now, and since which block."""
         self._reverted: dict[bytes, int] = {}
         """How many transactions of a taker have."""
+        self._crumbs: dict[bytes, int] = {}
         self._sent_at = -math.inf
 
     @property
@@ -183,13 +184,13 @@ class Settler:
             await self.flush()
 
     def _arranged(self, work: Work) -> Work:
-        """In an order in which the taker's position is never too small."""
+        """In an order in which nothing is too small on the way."""
         market_id = work.taker.order.market_id
         market = self.facts.markets[market_id]
         held = self.facts.accounts.get(work.taker.order.account, NOTHING).base(market_id)
         smallest = -(-market.model.rules.min_position * WAD // market.price) if market.price else 0
-        matches = arranged(work.matches, held, smallest)
-        return replace(work, matches=matches, makers=tuple(self.engine.orders[match.maker] for match in matches))
+        parts = arranged(work.taker, list(zip(work.matches, work.makers, strict=True)), held, smallest)
+        return replace(work, matches=tuple(match for match, _ in parts), makers=tuple(maker for _, maker in parts))
 
     async def _refresh(self, works: Iterable[Work]) -> None:
         """Faults are judged by positions as they are."""
@@ -205,10 +206,21 @@ class Settler:
             self.engine.drop_maker(match, words)
         elif fault is Fault.TAKER:
             self.engine.drop_taker(work.taker, [match], words)
+        elif fault is Fault.CRUMB:
+            self._begin_again(work, match, words)
         elif match.at + MATCH_SECONDS * 1_000 < self.engine.clock():
             self.engine.drop_taker(work.taker, work.matches, f"not settled within {MATCH_SECONDS} s: {words}")
         else:
             self._waiting[match.market_id] = self.facts.block
+
+    def _begin_again(self, work: Work, match: Match, words: str) -> None:
+        """A few times; what may be left of a crumb then isn't worth more."""
+        tries = self._crumbs[work.taker.hash] = self._crumbs.get(work.taker.hash, 0) + 1
+        if tries < ATTEMPTS:
+            self.engine.retake(match)
+        else:
+            del self._crumbs[work.taker.hash]
+            self.engine.drop_taker(work.taker, [match], words)
 
     def _drop_taker(self, work: Work, matches: Sequence[Match], reason: Reverted) -> None:
         self.log("refused", taker=work.taker.hash, fault=Fault.TAKER.value, reason=reason.reason)
@@ -229,6 +241,7 @@ class Settler:
             self._count_revert(taker, matches)
             return
         self._reverted.pop(taker.hash, None)
+        self._crumbs.pop(taker.hash, None)
         settled, refused = _assigned(matches, outcome.makers)
         self.engine.settled(sent.tx_hash, settled)
         self.engine.end_at_once(taker)

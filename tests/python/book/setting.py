@@ -28,6 +28,8 @@ from plimsoll.risk.refusals import Refusal
 from plimsoll.sdk import signing
 from tests.python.risk.setting import ETH, NOW, PRICE, UNIT, deployed
 
+__all__ = ["ETH", "NOW", "PRICE", "UNIT"]
+
 DOMAIN = signing.Domain(901, "0x" + "11" * 20)
 GTT, POST_ONLY, IOC, FOK = TimeInForce
 OPERATOR = 0x5001
@@ -43,6 +45,7 @@ VALUES = {
     "OrderBook_FillOrKill": ("hash", "matched"),
     "OrderBook_NothingMatched": ("takerHash",),
     "OrderBook_OutsideBand": ("price", "indexPrice"),
+    "OrderBook_TooSmall": ("notional", "minimum"),
     "PerpMarket_StalePrice": ("marketId", "publishedAt"),
     "PerpMarket_OpeningHalted": ("marketId", "state", "haltUntil"),
     "PerpMarket_NothingToReduce": ("account", "marketId"),

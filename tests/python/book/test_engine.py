@@ -21,7 +21,7 @@ def sizes(one: BookOrder) -> tuple[int, int, int, str]:
 
 def settle(one: Desk) -> list[Match]:
     """All that waits happens."""
-    done = []
+    done: list[Match] = []
     for work in one.engine.work(99):
         for match in work.matches:
             one.engine._forget(match)

@@ -173,6 +173,17 @@ def test_round__best_price_is_of_a_crumb__matched_last_so_that_no_position_is_to
     assert (taker.end, taker.filled, crumb.filled) == (None, 11 * WAD // 2, WAD // 2)
 
 
+def test_round__crumb_of_a_failing_makers_taker__begins_again_with_the_rest(stage: Stage) -> None:
+    """The crumb was all that was left of the taker; when the maker before it fails, it isn't any more."""
+    bad = stage.submit(A, 0, 0, base=-49 * WAD // 10)
+    good = stage.submit(B, -9, 1)
+    taker = stage.submit(TAKER, 5, 1)
+    stage.take_cash(A)
+    stage.settle()
+    assert (ended(bad), ended(taker), ended(good)) == ((End.REFUSED, 0, 0), (None, 0, 5), (None, 4, 5))
+    assert stage.base(TAKER) == 5
+
+
 def test_round__taker_left_with_a_crumb__his_rest_ends_and_the_maker_stays(stage: Stage) -> None:
     """Taking less than a position needs doesn't throw anybody out of the book."""
     stage.submit(C, -5, 0)
