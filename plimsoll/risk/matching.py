@@ -160,7 +160,7 @@ def _require_in_band(market: Market | None, market_id: int, now: int, price: int
         raise Refusal("OrderBook_OutsideBand", price, index)
 
 
-def _require_worthwhile(market: Market, maker: Signed, taker: Signed, state: State, base: int) -> None:
+def _require_worthwhile(state: State, market: Market, maker: Signed, taker: Signed, base: int) -> None:
     """A minimum position, or all that is left of one of the orders: no dust."""
     value, minimum = base * maker.order.acceptable_price // WAD, market.rules.min_position
     left = [abs(one.order.base) - record_of(state, one.key).matched for one in (maker, taker)]
@@ -179,7 +179,7 @@ def _fill(state: State, now: int, sender: int, maker: Signed, taker: Signed, bas
     market = state.markets.get(market_id)
     _require_in_band(market, market_id, now, price)
     assert market is not None
-    _require_worthwhile(market, maker, taker, state, base)
+    _require_worthwhile(state, market, maker, taker, base)
     params = market.rules.params
     size = base if taker.order.base > 0 else -base
     quote = -size * price // WAD

@@ -112,8 +112,6 @@ def _require_terms(order: Order, *, is_relayed: bool) -> None:
         raise Refusal("OrderBook_InvalidTerms", "triggerPrice")
     if is_relayed and order.kind == OrderKind.LIMIT:
         raise Refusal("OrderBook_InvalidTerms", "kind")
-    if is_relayed and order.kind == OrderKind.LIMIT:
-        raise Refusal("OrderBook_InvalidTerms", "kind")
     if is_market and order.parent != NO_PARENT:
         raise Refusal("OrderBook_InvalidTerms", "parent")
     if is_market and is_relayed and not order.expiry:

@@ -28,7 +28,7 @@ def place(w: World, c: Choices) -> None:
         order = c.pick(list(w.open_orders))
     relayer, who = c.pick(TRADERS), who_acts(c, order.account)
     key = order_hash(order)
-    if c.chance(30):
+    if c.chance(5 if order.kind == OrderKind.LIMIT else 40):
         done = w.call(
             "placeFor",
             lambda: w.model.place_for(order, signer(who), now=w.now, sender=address(relayer)),

@@ -67,6 +67,8 @@ REACHED = (
     "executeBatch: done",
     "matchOrders: done",
     "matchOrders: OrderBook_OutsideBand",
+    "matchOrders: OrderBook_TooSmall",
+    "matchOrders: PerpMarket_LessHealthy",
     "matchOrders: OrderBook_Overfilled",
     "matchOrders: OrderBook_FillOrKill",
     "matchOrders: OrderBook_BudgetExceeded",

@@ -25,6 +25,7 @@ from tests.python.risk.setting import (
 
 BOT = 0x4001
 LIMIT = Order(ACCOUNT, ETH, OrderKind.LIMIT, 10 * WAD, 2**200, salt=1)
+STOP = LIMIT._replace(kind=OrderKind.STOP_LOSS, trigger_price=1)
 SCOPE = Scope(markets=1, until=NOW + 100, daily_budget=25_000)
 TODAY = NOW // 86_400
 TOMORROW = (TODAY + 1) * 86_400
@@ -103,7 +104,7 @@ def test_place__delegate_and_no_price__refused_for_any_kind():
 
 def test_placeFor__delegates_signature__uses_his_budget():
     protocol = delegated()
-    protocol.place_for(LIMIT, BOT, now=NOW, sender=KEEPER)
+    protocol.place_for(STOP, BOT, now=NOW, sender=KEEPER)
     assert protocol.delegation(ACCOUNT, BOT, NOW)[1] == 10_000
     assert protocol.cash_of(KEEPER_ACCOUNT) == WAD // 10
 

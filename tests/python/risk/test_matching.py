@@ -415,9 +415,9 @@ def test_matchOrders__wrong_market_or_isolated_only__refused(side):
     protocol.deposit(account, 10_000 * UNIT)
     orders = {"taker": TAKER, "maker": MAKER}
     orders[side] = orders[side]._replace(account=account)
-    for reduces in (False, True):
+    for reduces, error in ((False, "PerpMarket_WrongMarket"), (True, "PerpMarket_NothingToReduce")):
         wrong = {name: order._replace(reduce_only=reduces and name == side) for name, order in orders.items()}
-        with refused(protocol, "PerpMarket_WrongMarket", account, ETH):
+        with refused(protocol, error, account, ETH):
             match(protocol, wrong["maker"], wrong["taker"])
     protocol.set_params(ETH, params, now=NOW)
     with refused(protocol, "PerpMarket_IsolatedOnly", ETH):
@@ -466,9 +466,24 @@ def test_matchOrders__ninth_market__refused():
 
 def test_matchOrders__minimum_position__of_what_results():
     protocol = deployed()
+    taker = TAKER._replace(base=WAD - 1)
     with refused(protocol, "PerpMarket_BelowMinimumPosition", 1_000 * WAD - 1_000, 1_000 * WAD):
+        match(protocol, taker=taker, base=WAD - 1)
+    match(protocol, base=WAD)
+
+
+def test_matchOrders__dust__only_where_it_is_all_that_is_left():
+    protocol = deployed()
+    with refused(protocol, "OrderBook_TooSmall", 1_000 * WAD - 1_000, 1_000 * WAD):
         match(protocol, base=WAD - 1)
     match(protocol, base=WAD)
+    match(protocol, base=9 * WAD - 1)
+    other = MAKER._replace(salt=7)
+    match(protocol, other, base=1)
+    with refused(protocol, "OrderBook_TooSmall", 1_000, 1_000 * WAD):
+        match(protocol, other, TAKER._replace(salt=7), 1)
+    match(protocol, MAKER, TAKER._replace(salt=8), 1)
+    protocol.check_sums(NOW)
 
 
 @pytest.mark.parametrize("reducing", ["nobody", "maker"])

@@ -214,9 +214,9 @@ def test_placeFor__owner_signed__same_as_placed_and_the_relayer_is_paid():
     assert protocol.cash_of(KEEPER_ACCOUNT) == RELAY_FEE
     with refused(protocol, "OrderBook_AlreadyUsed", order):
         place_for(protocol, order)
-    place_for(protocol, LIMIT)
+    place_for(protocol, STOP)
     assert protocol.cash_of(KEEPER_ACCOUNT) == 2 * RELAY_FEE
-    assert protocol.state.orders[LIMIT] == OrderRecord(WAITING, T, 0, 0, FEE)
+    assert protocol.state.orders[STOP] == OrderRecord(WAITING, T, 0, 0, FEE)
     protocol.check_sums(NOW)
 
 
@@ -225,6 +225,14 @@ def test_placeFor__signed_by_another__refused(signer, named):
     protocol = deployed()
     with refused(protocol, "OrderBook_NotPermitted", ACCOUNT, named):
         place_for(protocol, LIMIT, signer)
+
+
+def test_placeFor__limit__refused_after_its_trigger_and_before_its_expiry():
+    protocol = deployed()
+    with refused(protocol, "OrderBook_InvalidTerms", "triggerPrice"):
+        place_for(protocol, LIMIT._replace(trigger_price=1))
+    with refused(protocol, "OrderBook_InvalidTerms", "kind"):
+        place_for(protocol, LIMIT._replace(expiry=NOW - 1))
 
 
 def test_placeFor__account_without_an_owner__nobody_signs_for_it():
@@ -245,9 +253,7 @@ def test_placeFor__market_order__needs_an_expiry_and_the_counter():
         place_for(protocol, MARKET._replace(expiry=NOW), now=NOW + 1)
 
 
-@pytest.mark.parametrize(
-    ("order", "required"), [(LIMIT, RELAY_FEE), (MARKET._replace(expiry=NOW), RESERVE + RELAY_FEE)]
-)
+@pytest.mark.parametrize(("order", "required"), [(STOP, RELAY_FEE), (MARKET._replace(expiry=NOW), RESERVE + RELAY_FEE)])
 def test_placeFor__cash__must_cover_the_relay_fee_too(order, required):
     protocol = with_cash(required - 1)
     with refused(protocol, "OrderBook_InsufficientCash", required - 1, required):
@@ -295,7 +301,7 @@ def test_cancel__never_seen__can_not_be_placed_any_more():
     protocol = deployed()
     protocol.cancel(LIMIT, now=NOW, sender=TRADER)
     with refused(protocol, "OrderBook_AlreadyUsed", LIMIT):
-        place_for(protocol, LIMIT)
+        place(protocol, LIMIT)
 
 
 def test_cancel__queued__refused():
