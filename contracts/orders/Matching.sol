@@ -124,8 +124,8 @@ contract Matching is IMatching, Delegates {
         uint256 price = maker.acceptablePrice;
         _requireInBand(x.marketId, trading, price);
         _requireWorthwhile(maker, taker, base, price, trading.minPosition());
-        x.base = taker.base > 0 ? int256(base) : -int256(base);
-        x.quote = (-x.base).worthDown(price);
+        int256 given = taker.base > 0 ? -int256(base) : int256(base);
+        (x.base, x.quote) = (-given, given.worthDown(price));
         x.fromFee = WadMath.divUp(x.quote.abs() * trading.makerBps(), WadMath.BPS);
         x.toFee = WadMath.divUp(x.quote.abs() * trading.takerBps(), WadMath.BPS);
     }
