@@ -325,7 +325,7 @@ HANDLERS: dict[str, tuple[Handler, int]] = {
     "execute_batch": (orders.execute_batch, 50),
     "cancel": (orders.cancel, 20),
     "cancel_all": (orders.cancel_all, 4),
-    "delegate": (orders.delegate, 12),
+    "delegate": (orders.delegate, 24),
     "match": (matches.match, 90),
     "match_batch": (matches.match_batch, 40),
     "deposit": (deposit, 30),
