@@ -47,18 +47,21 @@ class MarketFacts:
         return self.price - distance, self.price + distance
 
 
+NO_POSITION = (0, 0, 0)
+
+
 @dataclass(slots=True)
 class AccountFacts:
-    """An account, its positions settled: what they owed is taken off `cash`. `positions`: (base, quote) by market."""
+    """An account. `positions`: (base, quote, owed) by market; settling one takes what it owes from the cash."""
 
     cash: int = 0
     reserved: int = 0
     counter: int = 0
-    positions: dict[int, tuple[int, int]] = field(default_factory=dict)
+    positions: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     read_at: int = 0
 
     def base(self, market_id: int) -> int:
-        return self.positions.get(market_id, (0, 0))[0]
+        return self.positions.get(market_id, NO_POSITION)[0]
 
     def increases(self, market_id: int, size: int) -> bool:
         """Whether a fill of `size`, signed, would be more than a reduction of the position."""

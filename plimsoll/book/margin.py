@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from plimsoll.book.facts import AccountFacts, Facts
+from plimsoll.book.facts import NO_POSITION, AccountFacts, Facts
 from plimsoll.core.units import BPS, WAD
 from plimsoll.risk import margin
 from plimsoll.risk.position import fill
@@ -79,15 +79,15 @@ def free_after(facts: Facts, account: AccountFacts, market_id: int, size: int, q
     """C and Σ initial after a signed fill (size, quote) that costs `charge` beside; what it gains doesn't count."""
     model = facts.markets[market_id].model
     price = facts.markets[market_id].price
-    base, held_quote = account.positions.get(market_id, (0, 0))
+    base, held_quote, owed = account.positions.get(market_id, NO_POSITION)
     base, held_quote, released = fill(base, held_quote, size, quote)
     gain = max(0, size * price // WAD + quote)
-    available = account.cash - account.reserved + released - charge
+    available = account.cash - account.reserved - owed + released - charge
     available += min(0, base * price // WAD + held_quote - gain) if base else 0
     required = margin.initial(model, abs(base), price)
-    for other, (held, value) in account.positions.items():
+    for other, (held, other_quote, other_owed) in account.positions.items():
         if other != market_id:
             found = facts.markets[other]
-            available += min(0, held * found.price // WAD + value)
+            available += min(0, held * found.price // WAD + other_quote - other_owed)
             required += margin.initial(found.model, abs(held), found.price)
     return Free(available, required)

@@ -139,10 +139,10 @@ class Watcher:
         counters = self.chain.read([book.prepare("counterOf", one) for one in wanted], block=at.number)
         return {
             account: AccountFacts(
-                cash=snapshots[account].cash - sum(held.owed for held in snapshots[account].positions),
+                cash=snapshots[account].cash,
                 reserved=snapshots[account].reserved,
                 counter=counter,
-                positions={held.market_id: (held.base, held.quote) for held in snapshots[account].positions},
+                positions={one.market_id: (one.base, one.quote, one.owed) for one in snapshots[account].positions},
                 read_at=at.timestamp,
             )
             for account, counter in zip(wanted, counters, strict=True)

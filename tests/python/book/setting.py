@@ -131,14 +131,10 @@ def learn(facts: Facts, protocol: Protocol, accounts: Iterable[int]) -> None:
         state.accrue(market, facts.now)
         facts.markets[market.id] = MarketFacts(market, state.cash_of(market.pool_account), Terms(CENT, WAD // 10_000))
     for account in accounts:
-        positions, owed = {}, 0
-        for market_id in state.markets:
-            base, quote, due = protocol.position(account, market_id, facts.now)
-            owed += due
-            if base:
-                positions[market_id] = base, quote
+        held = {market_id: protocol.position(account, market_id, facts.now) for market_id in state.markets}
+        positions = {market_id: position for market_id, position in held.items() if position[0]}
         facts.accounts[account] = AccountFacts(
-            state.cash_of(account) - owed,
+            state.cash_of(account),
             protocol.reserved_of(account),
             protocol.counter_of(account),
             positions,
