@@ -280,12 +280,13 @@ def test_plain__structs__dicts_at_every_depth() -> None:
     decode = interface("Governance").function("roles")
     empty = decode.decode((32).to_bytes(32, "big") + (0).to_bytes(32, "big"))
     assert plain(empty) == []
-    view = interface("OrderBook").function("queue").decode(b"".join(n.to_bytes(32, "big") for n in range(6)))
+    view = interface("OrderBook").function("queue").decode(b"".join(n.to_bytes(32, "big") for n in range(7)))
     assert plain(view)[0] == {
         "executionFee": 0,
         "feeReserveBps": 1,
         "settlementDelay": 2,
         "settlementWindow": 3,
+        "relayFee": 4,
     }
 
 
