@@ -27,6 +27,7 @@ GONE_BLOCKS = 5
 
 _UNEXPLAINED = ("OrderBook_NothingMatched", "OrderBook_FillOrKill")
 _NO_METHOD = -32601
+_UNKNOWN = ("not found", "not supported", "does not exist", "not available", "unknown")
 
 
 class OnChain:
@@ -230,7 +231,7 @@ def _revert_data(call: Mapping[str, Any]) -> bytes:
 def _is_unknown(error: RpcError) -> bool:
     """Whether the node doesn't know the method."""
     message = error.message.lower()
-    return error.code == _NO_METHOD or "not found" in message or "not supported" in message or "unknown" in message
+    return error.code == _NO_METHOD or ("method" in message and any(phrase in message for phrase in _UNKNOWN))
 
 
 def _bytes(text: str) -> bytes:
