@@ -35,6 +35,7 @@ from plimsoll.dashboard.report import (
     signed_usd,
 )
 
+GAS_COLUMNS = 3
 MAX_EVENTS = 200
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
@@ -460,12 +461,15 @@ def _gas(gas: Mapping[str, int]) -> str:
     if not gas:
         return ""
     most = max(*gas.values(), 1)
-    rows = "".join(
+    rows = [
         f'<tr><th scope="row">{escape(flow)}</th><td class="number">{used:,}</td>'
         f'<td class="bar"><i style="width:{used * 100 // most}%"></i></td></tr>'
         for flow, used in gas.items()
-    )
-    return _box("Gas", "Median by flow.", f'<table class="gas">{rows}</table>')
+    ]
+    height = -(-len(rows) // GAS_COLUMNS)
+    columns = (rows[start : start + height] for start in range(0, len(rows), height))
+    tables = "".join(f'<table class="gas">{"".join(column)}</table>' for column in columns)
+    return _box("Gas", "Median by flow.", f'<div class="thirds">{tables}</div>')
 
 
 def _figure(plot: Plot) -> str:
