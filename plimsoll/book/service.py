@@ -125,36 +125,31 @@ def _add_stream(app: FastAPI, venue: Venue) -> None:
             await socket.close(TRY_LATER if refused.status == TRY_LATER else 1008, refused.code)
             return
         venue.feed.add(subscriber, levels, venue.facts.markets)
+        sender = asyncio.create_task(_send(socket, subscriber))
         try:
-            await _first(_send(socket, subscriber), _listen(socket))
+            await _listen(socket)
         finally:
+            sender.cancel()
             venue.feed.remove(subscriber)
 
 
 async def _send(socket: WebSocket, subscriber: Subscriber) -> None:
-    while (text := await subscriber.queue.get()) is not None:
-        await socket.send_text(text)
-    await socket.close(TRY_LATER, "too slow")
+    """Until the other end is gone, or cut off."""
+    try:
+        while (text := await subscriber.queue.get()) is not None:
+            await socket.send_text(text)
+        await socket.close(TRY_LATER, "too slow")
+    except (WebSocketDisconnect, RuntimeError):
+        return
 
 
 async def _listen(socket: WebSocket) -> None:
     """Until the other end is gone; what it says is of no interest."""
     try:
         while True:
-            await socket.receive_text()
-    except (WebSocketDisconnect, KeyError):
+            await socket.receive()
+    except (WebSocketDisconnect, RuntimeError):
         return
-
-
-async def _first(*parts: Awaitable[None]) -> None:
-    """Until one of them ends; the others are stopped."""
-    tasks = [asyncio.ensure_future(part) for part in parts]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _submitted(venue: Venue, bodies: list[Any]) -> list[Any]:
