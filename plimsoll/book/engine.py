@@ -244,10 +244,6 @@ class Engine:
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
-    @property
-    def has_changes(self) -> bool:
-        return bool(self._accepted or self._changed or self._changed_matches or self._new_sent or self._done)
-
     def drain(self) -> Drained:
         """Changes since the last call. Orders that ended are forgotten here; the store has them."""
         orders = [*self._accepted.values(), *self._changed.values()]

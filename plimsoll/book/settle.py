@@ -96,7 +96,6 @@ class Settler:
         *,
         log: Log = lambda *_, **__: None,
         refresh: Callable[[Iterable[int]], Awaitable[None]] | None = None,
-        poll_seconds: float = 0.2,
     ) -> None:
         """`flush` returns once all changes so far are on the disk; `refresh` reads accounts anew."""
         self.engine = engine
@@ -104,7 +103,6 @@ class Settler:
         self.flush = flush
         self.log = log
         self.refresh = refresh
-        self.poll_seconds = poll_seconds
         self._waiting: dict[int, int] = {}
         """Markets that take no matches now, and since which block."""
         self._reverted: dict[bytes, int] = {}
@@ -116,14 +114,11 @@ class Settler:
     def facts(self) -> Facts:
         return self.engine.facts
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Rounds until stopped. Errors of the node are for the caller."""
-        while not stop.is_set():
-            if not await self.round():
-                await asyncio.sleep(self.poll_seconds)
-
     async def round(self) -> bool:
-        """Find out what is under way, then send what is next. Whether anything was done."""
+        """Find out what is under way, or send what is next. Whether anything was done.
+
+        Raises UserError, RpcError, Reverted where the node is of no help; the next round goes on from there.
+        """
         if self.engine.sent:
             return await self.resolve()
         works = await self._clean()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,12 +214,6 @@ class Store:
             (market_id, 2**62 if before is None else before, limit),
         )
         return [_match(row) for row in rows]
-
-    def was_sent(self, tx_hashes: Iterable[str]) -> Iterator[str]:
-        """Which of these transactions are ours."""
-        for tx_hash in tx_hashes:
-            if self._reader.execute("SELECT 1 FROM sent WHERE tx_hash = ?", (tx_hash,)).fetchone():
-                yield tx_hash
 
 
 def _state_row(one: BookOrder) -> tuple[Any, ...]:
