@@ -10,6 +10,9 @@ library PositionMath {
     /// @dev Below this a side's K starts again from one in a new epoch: 1e-9.
     uint256 internal constant K_MIN = 1e18;
     uint256 private constant MAX_EPOCHS = 2;
+    /// @dev Exposure by equity of the pool in a market: above the first the side opposite is closed in part, down to the second.
+    uint256 private constant MAX_POOL_LEVERAGE = 3;
+    uint256 private constant LEVERAGE_TARGET = 2;
 
     /// @notice Brings a position to its side's present accumulators.
     /// @param ends The ends of epochs of the position's side.
@@ -96,30 +99,60 @@ library PositionMath {
         else (p.g, p.k, p.epoch) = (0, 0, 0);
     }
 
-    /// @notice Closes a fraction of every position of one side against the pool's quote.
+    /// @notice Closes a fraction of every position of one side, in time that doesn't depend on how many they are.
     /// @param fraction WAD, at most one. @param price WAD.
-    /// @return ended Whether an epoch ended; its end is `end`, to be stored under `epoch`.
-    function deleverage(MarketState memory s, bool isLong, uint256 fraction, uint256 price)
+    /// @return cut Of the side's open interest, WAD base. @return flow WAD dollars: what longs get, or what shorts pay for what they buy back;
+    /// of all open interest, and rounded against the counterpart.
+    function closeSide(
+        MarketState memory s,
+        bool isLong,
+        uint256 fraction,
+        uint256 price,
+        mapping(uint256 => EpochEnd) storage ends
+    ) internal returns (uint256 cut, uint256 flow) {
+        (uint256 k, uint256 open) = isLong ? (s.longK, s.openLong) : (s.shortK, s.openShort);
+        cut = open * fraction / WadMath.WAD;
+        uint256 moved = isLong
+            ? k * (fraction * price / WadMath.WAD) / WadMath.WAD
+            : WadMath.divUp(k * WadMath.divUp(fraction * price, WadMath.WAD), WadMath.WAD);
+        flow = isLong ? WadMath.divUp(open * moved, k) : open * moved / k;
+        k = k * (WadMath.WAD - fraction) / WadMath.WAD;
+        bool ended = k < K_MIN;
+        if (isLong) {
+            s.longG -= int256(moved);
+            s.openLong = open - cut;
+            if (ended) ends[s.longEpoch++] = EpochEnd(int128(s.longG), uint96(k));
+            s.longK = ended ? RAY : k;
+        } else {
+            s.shortG -= int256(moved);
+            s.openShort = open - cut;
+            if (ended) ends[s.shortEpoch++] = EpochEnd(int128(s.shortG), uint96(k));
+            s.shortK = ended ? RAY : k;
+        }
+    }
+
+    /// @notice What of the side opposite the pool is to be closed, so that the pool can pay what is left.
+    /// @param price The newest recorded price, WAD.
+    /// @return fraction WAD, 0 where nothing is due. @return at WAD: the price, or where the pool is insolvent the one at which it is worth nothing.
+    function dueFraction(MarketState memory s, int256 poolCash, uint256 price)
         internal
         pure
-        returns (bool ended, uint256 epoch, EpochEnd memory end)
+        returns (uint256 fraction, uint256 at)
     {
-        uint256 k = isLong ? s.longK : s.shortK;
-        uint256 cut = (isLong ? s.openLong : s.openShort) * fraction / WadMath.WAD;
-        uint256 kAfter = k * (WadMath.WAD - fraction) / WadMath.WAD;
-        ended = kAfter < K_MIN;
-        if (isLong) {
-            s.longG -= int256(k * (fraction * price / WadMath.WAD) / WadMath.WAD);
-            s.openLong -= cut;
-            s.poolQuote -= WadMath.worthUp(int256(cut), price);
-            (epoch, end) = (s.longEpoch, EpochEnd(int128(s.longG), uint96(kAfter)));
-            (s.longK, s.longEpoch) = ended ? (RAY, epoch + 1) : (kAfter, epoch);
-        } else {
-            s.shortG -= int256(WadMath.divUp(k * WadMath.divUp(fraction * price, WadMath.WAD), WadMath.WAD));
-            s.openShort -= cut;
-            s.poolQuote += WadMath.worthDown(int256(cut), price);
-            (epoch, end) = (s.shortEpoch, EpochEnd(int128(s.shortG), uint96(kAfter)));
-            (s.shortK, s.shortEpoch) = ended ? (RAY, epoch + 1) : (kAfter, epoch);
+        int256 skew = s.skew();
+        uint256 size = WadMath.abs(skew);
+        int256 backing = poolCash + s.poolQuote;
+        int256 capital = backing - WadMath.worthUp(skew, price);
+        if (WadMath.divUp(size * price, WadMath.WAD) <= MAX_POOL_LEVERAGE * WadMath.positive(capital) + WadMath.WAD) {
+            return (0, 0);
         }
+        at = price;
+        if (capital > 0) {
+            size -= LEVERAGE_TARGET * uint256(capital) * WadMath.WAD / price;
+        } else {
+            backing = skew > 0 ? backing * WadMath.IWAD / skew : WadMath.ceilDiv(-backing * WadMath.IWAD, -skew);
+            at = WadMath.positive(backing);
+        }
+        fraction = WadMath.min(WadMath.WAD, size * WadMath.WAD / (skew > 0 ? s.openLong : s.openShort));
     }
 }

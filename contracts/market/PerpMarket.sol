@@ -108,7 +108,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         returns (int256 base, uint256 fillPrice_, uint256 fee)
     {
         _requireOwnMarket(t.account, t.marketId, _configs[t.marketId].trading);
-        Context memory c = _open(t.account, t.marketId, t.newest.price());
+        Context memory c = _open(t.account, t.marketId, t.newest.price(), true);
         base = t.reduceOnly ? _clampToReduce(c, t.base) : t.base;
         if (base == 0) revert PerpMarket_ZeroSize();
 
@@ -146,6 +146,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         _splitFee(c.marketId, c.state, fee, charges.surcharge - charges.reward);
         if (!reduces) _requireMarginAfter(c, t.record.price(), base, quote, othersValue, othersRequired);
 
+        _deleverage(c.marketId, c.state, c.poolCash, t.newest.price());
         _save(c, t.reserved, t.executor, charges.execution + charges.reward);
         emit Traded(t.account, t.marketId, base, quote, fillPrice_, fee, c.position.base, c.position.quote);
     }
@@ -153,7 +154,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     /// @inheritdoc IPerpMarket
     /// @custom:req PM-02
     function fill(Fill calldata f) external onlyModule(LIQUIDATOR) returns (int256 cash, uint256 markets) {
-        Context memory c = _open(f.account, f.marketId, ORACLE.newest(f.marketId).price());
+        Context memory c = _open(f.account, f.marketId, ORACLE.newest(f.marketId).price(), false);
         c.cash += PositionMath.fill(c.position, c.state, f.base, f.quote) - int256(f.charge);
         Posting[] memory postings = new Posting[]((f.toFund == 0 ? 1 : 2) + (f.reward == 0 ? 0 : 1));
         c.state.poolQuote -= f.quote;
@@ -173,7 +174,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         bool isMatch = msg.sender == ORDER_BOOK;
         if (!isMatch && msg.sender != LIQUIDATOR) revert PerpMarket_NotModule(msg.sender);
         PriceRecord newest = ORACLE.newest(x.marketId);
-        Context memory to = _open(x.to, x.marketId, newest.price());
+        Context memory to = _open(x.to, x.marketId, newest.price(), isMatch);
         Before memory toBefore = _before(to, newest, x.base, x.toReduceOnly, isMatch);
         _transfer(to, newest.price(), x.from, x.base, x.quote, x.toFee + x.payment);
         Context memory from = _join(to, x.from);
@@ -267,6 +268,21 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     }
 
     /// @inheritdoc IPerpMarket
+    /// @custom:req PM-06
+    function closeAgainstSide(uint256 account, uint256 marketId, uint256 price) external onlyModule(LIQUIDATOR) {
+        Context memory c = _open(account, marketId, 0, false);
+        bool isLong = c.position.base < 0; // the side that it is closed against
+        uint256 open = isLong ? c.state.openLong : c.state.openShort;
+        uint256 size = c.position.base.abs();
+        uint256 fraction = WadMath.min(WadMath.WAD, WadMath.divUp(size * WadMath.WAD, open));
+        (, uint256 flow) = PositionMath.closeSide(c.state, isLong, fraction, price, _ends[marketId][isLong]);
+        int256 base = -c.position.base;
+        c.cash += PositionMath.fill(c.position, c.state, base, isLong ? -int256(flow) : int256(flow));
+        _save(c, 0, address(0), 0);
+        emit ClosedAgainstSide(account, marketId, base, flow, price, fraction);
+    }
+
+    /// @inheritdoc IPerpMarket
     function chargePool(uint256 marketId, uint256 amount) external onlyModule(LIQUIDATOR) {
         MarketState memory s = _markets[marketId].load();
         s.poolQuote -= int256(amount);
@@ -275,8 +291,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     }
 
     /// @inheritdoc IPerpMarket
-    function accrue(uint256 marketId) external onlyModule(POOL) {
-        _accrueStored(marketId);
+    function accrue(uint256 marketId) external returns (bool deleveraged) {
+        return _bringUp(marketId);
     }
 
     /// @inheritdoc IPerpMarket
@@ -303,7 +319,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
             (fresh.longK, fresh.shortK, fresh.accruedAt) = (PositionMath.RAY, PositionMath.RAY, block.timestamp);
             _markets[marketId].store(fresh);
         }
-        _accrueStored(marketId);
+        _bringUp(marketId);
         MarketState memory s = _markets[marketId].load();
         int256 limit = int256(words.liquidity.maxFundingRate());
         s.rate = s.rate > limit ? limit : s.rate < -limit ? -limit : s.rate;
@@ -434,7 +450,10 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     // --- one account in one market ---
 
     /// @dev Loads an account and a market, accrues, settles. Nothing is stored yet.
-    function _open(uint256 account, uint256 marketId, uint256 newestPrice) private returns (Context memory c) {
+    function _open(uint256 account, uint256 marketId, uint256 newestPrice, bool deleverages)
+        private
+        returns (Context memory c)
+    {
         (c.account, c.marketId) = (account, marketId);
         c.config = _configs[marketId];
         (AccountBalance balance, AccountBalance pool) = VAULT.balancesOf(account, _poolAccount(marketId));
@@ -443,6 +462,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         if (FundingMath.accrue(c.state, c.config.trading, c.config.liquidity, c.poolCash, newestPrice)) {
             _emitAccrued(marketId, c.state);
         }
+        if (deleverages) _deleverage(marketId, c.state, c.poolCash, newestPrice);
         _take(c, balance);
     }
 
@@ -654,10 +674,31 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         owed = PositionMath.settle(p, s, _ends[marketId][p.base > 0]);
     }
 
-    function _accrueStored(uint256 marketId) internal {
-        (MarketState memory s,) = _current(marketId);
+    /// @dev Accrues a market and deleverages what is due.
+    function _bringUp(uint256 marketId) internal returns (bool deleveraged) {
+        (MarketState memory s, PriceRecord newest) = _current(marketId);
+        if (s.accruedAt != _markets[marketId].accruedAt()) _emitAccrued(marketId, s);
+        deleveraged = _deleverage(marketId, s, VAULT.cashOf(_poolAccount(marketId)), newest.price());
         _markets[marketId].store(s);
-        _emitAccrued(marketId, s);
+    }
+
+    /// @dev Closes what is due of the side opposite the pool.
+    function _deleverage(uint256 marketId, MarketState memory s, int256 poolCash, uint256 price)
+        private
+        returns (bool)
+    {
+        (uint256 fraction, uint256 at) = PositionMath.dueFraction(s, poolCash, price);
+        if (fraction == 0) return false;
+        _closeSideWithPool(marketId, s, s.skew() > 0, fraction, at);
+        return true;
+    }
+
+    function _closeSideWithPool(uint256 marketId, MarketState memory s, bool isLong, uint256 fraction, uint256 price)
+        internal
+    {
+        (uint256 cut, uint256 flow) = PositionMath.closeSide(s, isLong, fraction, price, _ends[marketId][isLong]);
+        s.poolQuote += isLong ? -int256(flow) : int256(flow);
+        emit Deleveraged(marketId, isLong, fraction, price, cut, flow);
     }
 
     function _emitAccrued(uint256 marketId, MarketState memory s) private {

@@ -79,6 +79,11 @@ library MarketStateLib {
         (s.poolQuote, s.rate, s.accruedAt) = (int128(uint128(word)), int64(uint64(word >> 128)), word >> 192);
     }
 
+    /// @return Unix seconds of the last accrual.
+    function accruedAt(MarketSlots storage slots) internal view returns (uint256) {
+        return slots.funding >> 192;
+    }
+
     function store(MarketSlots storage slots, MarketState memory s) internal {
         slots.longSide = packSide(s.longG, s.longK, s.longEpoch);
         slots.shortSide = packSide(s.shortG, s.shortK, s.shortEpoch);

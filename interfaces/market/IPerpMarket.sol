@@ -94,6 +94,21 @@ interface IPerpMarket {
         int256 newBase,
         int256 newQuote
     );
+    /// @notice A fraction (WAD) of every position of a side was closed at `price` (WAD), because the pool could not bear it all. cut: WAD base
+    /// of open interest; flow: WAD dollars from the pool to longs, or from shorts to the pool.
+    event Deleveraged(
+        uint256 indexed marketId, bool isLong, uint256 fraction, uint256 price, uint256 cut, uint256 flow
+    );
+    /// @notice What of a bankrupt account's position the pool's caps left over was closed against the other side, a fraction (WAD) of which
+    /// it is, at the price that leaves no debt. base: WAD, what the account got; flow: WAD dollars to it where it was long, from it where it was short.
+    event ClosedAgainstSide(
+        uint256 indexed account,
+        uint256 indexed marketId,
+        int256 base,
+        uint256 flow,
+        uint256 zeroPrice,
+        uint256 fraction
+    );
     event FeesSwept(uint256 indexed marketId, uint256 insurance, uint256 treasury);
     event PoolCharged(uint256 indexed marketId, uint256 amount, int256 poolQuote);
 
@@ -135,8 +150,12 @@ interface IPerpMarket {
     /// @param amount WAD dollars.
     function chargePool(uint256 marketId, uint256 amount) external;
 
-    /// @notice Brings a market to this block; the pool only, before its capital changes.
-    function accrue(uint256 marketId) external;
+    /// @notice Closes the rest of an account's position against the side opposite to it; the liquidator only, which accrued before.
+    /// @param price WAD dollars.
+    function closeAgainstSide(uint256 account, uint256 marketId, uint256 price) external;
+
+    /// @notice Brings a market to this block, and deleverages what is due. Anyone may call.
+    function accrue(uint256 marketId) external returns (bool deleveraged);
 
     /// @notice Pays a market's unswept fees to the insurance fund and the treasury. Anyone may call.
     function sweep(uint256 marketId) external;
