@@ -67,6 +67,7 @@ contract Liquidator is ILiquidator, AccessManaged {
     /// @custom:req LQ-01
     function liquidate(uint256 account, uint256 marketId, bytes[] calldata priceData) external payable {
         _update(priceData);
+        MARKET.accrue(marketId);
         Standing memory s = _unhealthy(account, marketId);
         uint256 price = MarginMath.healthPrice(s.trading, s.newest, s.base, false);
         Chunk memory c = _chunkToClose(s, marketId, price);
@@ -218,6 +219,7 @@ contract Liquidator is ILiquidator, AccessManaged {
         if (toAccount == account) revert Liquidator_SameAccount(account);
         _update(priceData);
         if (msg.sender != toAccount.ownerOf()) DELEGATES.useForTakeOver(toAccount, msg.sender, marketId, base.abs());
+        MARKET.accrue(marketId);
         Standing memory s = _unhealthy(account, marketId);
         uint256 price = MarginMath.healthPrice(s.trading, s.newest, s.base, false);
         base = _takeable(s, base, price);
@@ -281,6 +283,15 @@ contract Liquidator is ILiquidator, AccessManaged {
         quote -= int256(discount);
     }
 
+    // --- deleveraging ---
+
+    /// @inheritdoc ILiquidator
+    /// @custom:req LQ-04
+    function deleverage(uint256 marketId, bytes[] calldata priceData) external payable {
+        _update(priceData);
+        if (!MARKET.accrue(marketId)) revert Liquidator_NothingDue(marketId);
+    }
+
     // --- backstop ---
 
     /// @inheritdoc ILiquidator
@@ -288,6 +299,9 @@ contract Liquidator is ILiquidator, AccessManaged {
     function absorb(uint256 account, bytes[] calldata priceData) external payable {
         _update(priceData);
         uint256 markets = VAULT.balanceOf(account).markets();
+        for (uint256 id = 1; markets >> id - 1 != 0; ++id) {
+            if (markets >> id - 1 & 1 != 0) MARKET.accrue(id);
+        }
         (int256 equity,) = MARKET.healthOf(account);
         // Without a position a trader has no debt; the pool's accounts may have, and it is none: their positions are elsewhere.
         if (equity > 0 || markets == 0) revert Liquidator_NotBankrupt(account, equity);
@@ -320,20 +334,55 @@ contract Liquidator is ILiquidator, AccessManaged {
         revert Liquidator_PriceUnusable(first, newest.publishedAt(), uint8(newest.state()));
     }
 
+    /// @dev To the pool at its fill price as far as the caps go, the rest against the other side at the price that leaves no debt.
     /// @return loss Unrealised at the index before the fill, WAD dollars, 0 for a gain.
     function _absorbPosition(uint256 account, uint256 marketId) private returns (uint256 loss) {
         Standing memory s = MARKET.standing(account, marketId);
         uint256 price = s.newest.price();
         loss = WadMath.positive(-(s.base.worthDown(price) + s.quote));
-        int256 base = -s.base;
+        (uint256 grown, uint256 excess) = _excess(s, marketId);
+        uint256 zeroPrice =
+            excess == 0 ? 0 : _zeroPrice(s, price, WadMath.min(loss, WadMath.positive(-MARKET.equity(account))));
+
+        int256 base = s.base > 0 ? int256(excess) - s.base : -s.base - int256(excess);
         int256 quote;
         if (base != 0) (, quote) = TradeMath.fill(s.trading, s.skew, base, price, s.newest.confidence());
-        MARKET.fill(_withPool(account, marketId, base, quote, 0, 0, 0));
-        uint256 before = s.skew.abs();
-        uint256 afterwards = (s.skew + base).abs();
-        uint256 grown = afterwards > before ? afterwards - before : 0;
+        if (base != 0 || s.base == 0) MARKET.fill(_withPool(account, marketId, base, quote, 0, 0, 0));
         if (grown != 0) _count(marketId, s.newest, grown, grown);
         emit PositionAbsorbed(account, marketId, base, quote, s.newest.publishedAt());
+        if (excess != 0) MARKET.closeAgainstSide(account, marketId, zeroPrice);
+    }
+
+    /// @return grown What the pool's part adds to the skew. @return excess What passes the caps, at most the open interest of the other side.
+    function _excess(Standing memory s, uint256 marketId) private view returns (uint256 grown, uint256 excess) {
+        uint256 before = s.skew.abs();
+        uint256 afterwards = (s.skew - s.base).abs();
+        if (afterwards <= before) return (0, 0);
+        grown = afterwards - before;
+
+        Counters memory c = _counters[marketId];
+        uint256 moved = s.newest.publishedAt() > c.windowStart + CAP_SECONDS ? 0 : c.moved;
+        uint256 absorbed = c.hour == block.timestamp / 1 hours ? c.absorbed : 0;
+        uint256 scale = s.trading.scale();
+        uint256 room = WadMath.min(
+            _difference(scale * (s.trading.makerBps() + s.trading.takerBps()) / WadMath.BPS, moved),
+            _difference(scale * LiquidationTerms.ABSORB_CAP_BPS / WadMath.BPS, absorbed)
+        );
+        if (grown <= room) return (grown, 0);
+        (uint256 long, uint256 short) = MARKET.openInterest(marketId);
+        excess = WadMath.min(grown - room, s.base > 0 ? short : long);
+        grown -= excess;
+    }
+
+    /// @dev The price at which the position would cover `deficit`, WAD dollars.
+    function _zeroPrice(Standing memory s, uint256 price, uint256 deficit) private pure returns (uint256) {
+        uint256 distance = WadMath.divUp(deficit * WadMath.WAD, s.base.abs());
+        return s.base > 0 ? price + distance : _difference(price, distance);
+    }
+
+    /// @dev a − b, or 0.
+    function _difference(uint256 a, uint256 b) private pure returns (uint256) {
+        return a > b ? a - b : 0;
     }
 
     /// @dev The caller's gas and a tenth more, at the base fee, out of the fund.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Exchange, Fill, IPerpMarket, Standing, Trade} from "interfaces/market/IPerpMarket.sol";
-import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
-import {IMarginGuard, IMarginVault} from "interfaces/vault/IMarginVault.sol";
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+import {Fill, IMarketOperations} from "interfaces/market/IMarketOperations.sol";
+import {Exchange, IPerpMarket, Standing, Trade} from "interfaces/market/IPerpMarket.sol";
+import {IMarginGuard} from "interfaces/vault/IMarginVault.sol";
 import {FundingMath} from "../libraries/FundingMath.sol";
 import {LiquidationTerms} from "../libraries/LiquidationTerms.sol";
 import {MarginMath} from "../libraries/MarginMath.sol";
@@ -14,12 +14,13 @@ import {TradeMath} from "../libraries/TradeMath.sol";
 import {WadMath} from "../libraries/WadMath.sol";
 import {AccountBalance, AccountIds, Core, Posting} from "../types/Accounts.sol";
 import {LiquidityConfig, MarginConfig, MarketWords, TradingConfig} from "../types/MarketConfig.sol";
-import {EpochEnd, MarketSlots, MarketState, Position, PositionSlots} from "../types/MarketState.sol";
+import {MarketState, Position} from "../types/MarketState.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
+import {MarketLedger} from "./MarketLedger.sol";
 
 /// @title PerpMarket
 /// @notice Positions, funding, fills and margin of all markets. Every fill is one transfer between two accounts.
-contract PerpMarket is IPerpMarket, IMarginGuard {
+contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     using AccountIds for uint256;
     using WadMath for int256;
 
@@ -27,34 +28,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     /// @dev Of what a reduction closes: else closing dust, again and again, would draw out a position's margin.
     uint256 private constant EXECUTION_FEE_MAX_BPS = 100;
 
-    IMarginVault private immutable VAULT;
-    IPriceRecords private immutable ORACLE;
-    address private immutable ORDER_BOOK;
-    address private immutable LIQUIDATOR;
-    address private immutable CONFIGURATOR;
-    address private immutable POOL;
-    address private immutable FUND;
-    address private immutable TREASURY;
-
-    struct Config {
-        MarginConfig margin;
-        TradingConfig trading;
-        LiquidityConfig liquidity;
-    }
-
-    /// @dev What one call works on: an account in one market, in memory. stored: its cash as the vault has it.
-    struct Context {
-        uint256 account;
-        uint256 marketId;
-        Config config;
-        MarketState state;
-        Position position;
-        int256 cash;
-        uint256 reserved;
-        uint256 markets;
-        int256 poolCash;
-        int256 stored;
-    }
+    address private immutable OPERATIONS;
 
     /// @dev The sums of a reduction, in the order in which they are paid.
     struct Charges {
@@ -81,21 +55,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         IndexInitial
     }
 
-    uint256 public marketCount;
-    mapping(uint256 marketId => Config) private _configs;
-    mapping(uint256 marketId => MarketSlots) internal _markets;
-    mapping(uint256 marketId => mapping(bool isLong => mapping(uint256 epoch => EpochEnd))) internal _ends;
-    mapping(uint256 account => mapping(uint256 marketId => PositionSlots)) private _positions;
-
-    modifier onlyModule(address module) {
-        if (msg.sender != module) revert PerpMarket_NotModule(msg.sender);
-        _;
-    }
-
-    constructor(Core memory core) {
-        (VAULT, ORACLE) = (IMarginVault(core.vault), IPriceRecords(core.oracle));
-        (ORDER_BOOK, LIQUIDATOR) = (core.orderBook, core.liquidator);
-        (CONFIGURATOR, POOL, FUND, TREASURY) = (core.configurator, core.pool, core.fund, core.treasury);
+    constructor(Core memory core) MarketLedger(core) {
+        OPERATIONS = core.operations;
     }
 
     // --- fills ---
@@ -108,7 +69,9 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         returns (int256 base, uint256 fillPrice_, uint256 fee)
     {
         _requireOwnMarket(t.account, t.marketId, _configs[t.marketId].trading);
-        Context memory c = _open(t.account, t.marketId, t.newest.price(), true);
+        Context memory c = _open(t.account, t.marketId, t.newest.price());
+        _deleverage(c, t.newest.price());
+        _settle(c);
         base = t.reduceOnly ? _clampToReduce(c, t.base) : t.base;
         if (base == 0) revert PerpMarket_ZeroSize();
 
@@ -146,26 +109,9 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         _splitFee(c.marketId, c.state, fee, charges.surcharge - charges.reward);
         if (!reduces) _requireMarginAfter(c, t.record.price(), base, quote, othersValue, othersRequired);
 
-        _deleverage(c.marketId, c.state, c.poolCash, t.newest.price());
+        _deleverage(c, t.newest.price());
         _save(c, t.reserved, t.executor, charges.execution + charges.reward);
         emit Traded(t.account, t.marketId, base, quote, fillPrice_, fee, c.position.base, c.position.quote);
-    }
-
-    /// @inheritdoc IPerpMarket
-    /// @custom:req PM-02
-    function fill(Fill calldata f) external onlyModule(LIQUIDATOR) returns (int256 cash, uint256 markets) {
-        Context memory c = _open(f.account, f.marketId, ORACLE.newest(f.marketId).price(), false);
-        c.cash += PositionMath.fill(c.position, c.state, f.base, f.quote) - int256(f.charge);
-        Posting[] memory postings = new Posting[]((f.toFund == 0 ? 1 : 2) + (f.reward == 0 ? 0 : 1));
-        c.state.poolQuote -= f.quote;
-        if (f.reward != 0) postings[1] = Posting(AccountIds.main(f.keeper), int256(f.reward), 0, 0);
-        if (f.toFund != 0) postings[postings.length - 1] = Posting(AccountIds.main(FUND), f.toFund, 0, 0);
-        _markets[f.marketId].store(c.state);
-        _positions[f.account][f.marketId].store(c.position);
-        postings[0] = _posting(c, 0);
-        VAULT.post(postings);
-        emit Filled(f.account, f.marketId, _poolAccount(f.marketId), f.base, f.quote, c.position.base, c.position.quote);
-        return (c.cash, c.markets ^ postings[0].flips);
     }
 
     /// @inheritdoc IPerpMarket
@@ -174,7 +120,9 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         bool isMatch = msg.sender == ORDER_BOOK;
         if (!isMatch && msg.sender != LIQUIDATOR) revert PerpMarket_NotModule(msg.sender);
         PriceRecord newest = ORACLE.newest(x.marketId);
-        Context memory to = _open(x.to, x.marketId, newest.price(), isMatch);
+        Context memory to = _open(x.to, x.marketId, newest.price());
+        if (isMatch) _deleverage(to, newest.price());
+        _settle(to);
         Before memory toBefore = _before(to, newest, x.base, x.toReduceOnly, isMatch);
         _transfer(to, newest.price(), x.from, x.base, x.quote, x.toFee + x.payment);
         Context memory from = _join(to, x.from);
@@ -205,8 +153,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     /// @dev Another account in the market of a context: the same state, accrued.
     function _join(Context memory other, uint256 account) private view returns (Context memory c) {
         (c.account, c.marketId, c.config, c.state) = (account, other.marketId, other.config, other.state);
-        _take(c, VAULT.balanceOf(account));
-        c.poolCash = other.poolCash;
+        (c.balance, c.poolCash) = (VAULT.balanceOf(account), other.poolCash);
+        _settle(c);
     }
 
     /// @dev Whether a side of an exchange may be filled, and what its margin is judged by afterwards.
@@ -267,71 +215,54 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
         }
     }
 
-    /// @inheritdoc IPerpMarket
-    /// @custom:req PM-06
-    function closeAgainstSide(uint256 account, uint256 marketId, uint256 price) external onlyModule(LIQUIDATOR) {
-        Context memory c = _open(account, marketId, 0, false);
-        bool isLong = c.position.base < 0; // the side that it is closed against
-        uint256 open = isLong ? c.state.openLong : c.state.openShort;
-        uint256 size = c.position.base.abs();
-        uint256 fraction = WadMath.min(WadMath.WAD, WadMath.divUp(size * WadMath.WAD, open));
-        (, uint256 flow) = PositionMath.closeSide(c.state, isLong, fraction, price, _ends[marketId][isLong]);
-        int256 base = -c.position.base;
-        c.cash += PositionMath.fill(c.position, c.state, base, isLong ? -int256(flow) : int256(flow));
-        _save(c, 0, address(0), 0);
-        emit ClosedAgainstSide(account, marketId, base, flow, price, fraction);
+    // --- passed on to the other part ---
+
+    /// @inheritdoc IMarketOperations
+    function fill(Fill calldata) external returns (int256, uint256) {
+        return abi.decode(_passOn(), (int256, uint256));
     }
 
-    /// @inheritdoc IPerpMarket
-    function chargePool(uint256 marketId, uint256 amount) external onlyModule(LIQUIDATOR) {
-        MarketState memory s = _markets[marketId].load();
-        s.poolQuote -= int256(amount);
-        _markets[marketId].store(s);
-        emit PoolCharged(marketId, amount, s.poolQuote);
+    /// @inheritdoc IMarketOperations
+    function closeAgainstSide(uint256, uint256, uint256) external {
+        _passOn();
     }
 
-    /// @inheritdoc IPerpMarket
-    function accrue(uint256 marketId) external returns (bool deleveraged) {
-        return _bringUp(marketId);
+    /// @inheritdoc IMarketOperations
+    function chargePool(uint256, uint256) external {
+        _passOn();
     }
 
-    /// @inheritdoc IPerpMarket
-    /// @custom:req PM-04
-    function sweep(uint256 marketId) external {
-        MarketSlots storage slots = _markets[marketId];
-        (uint256 insurance, uint256 treasury) = (slots.insuranceFees, slots.treasuryFees);
-        (slots.insuranceFees, slots.treasuryFees) = (0, 0);
-        Posting[] memory postings = new Posting[](2);
-        postings[0] = Posting(AccountIds.main(FUND), int256(insurance), 0, 0);
-        postings[1] = Posting(AccountIds.main(TREASURY), int256(treasury), 0, 0);
-        VAULT.post(postings);
-        emit FeesSwept(marketId, insurance, treasury);
+    /// @inheritdoc IMarketOperations
+    function accrue(uint256) external returns (bool) {
+        return abi.decode(_passOn(), (bool));
     }
 
-    // --- configuration ---
-
-    /// @inheritdoc IPerpMarket
-    /// @custom:req PM-05
-    function configure(uint256 marketId, MarketWords calldata words) external onlyModule(CONFIGURATOR) {
-        if (marketId > marketCount) {
-            marketCount = marketId;
-            MarketState memory fresh;
-            (fresh.longK, fresh.shortK, fresh.accruedAt) = (PositionMath.RAY, PositionMath.RAY, block.timestamp);
-            _markets[marketId].store(fresh);
-        }
-        _bringUp(marketId);
-        MarketState memory s = _markets[marketId].load();
-        int256 limit = int256(words.liquidity.maxFundingRate());
-        s.rate = s.rate > limit ? limit : s.rate < -limit ? -limit : s.rate;
-        MarketSlots storage slots = _markets[marketId];
-        slots.store(s);
-        _configs[marketId] = Config(words.margin, words.trading, words.liquidity);
-        (slots.insuranceShareBps, slots.treasuryShareBps) = (words.insuranceShareBps, words.treasuryShareBps);
+    /// @inheritdoc IMarketOperations
+    function sweep(uint256) external {
+        _passOn();
     }
 
-    /// @inheritdoc IPerpMarket
-    function setHalt(uint256 marketId, uint256 until) external onlyModule(CONFIGURATOR) {
-        _configs[marketId].liquidity = _configs[marketId].liquidity.withHalt(until);
+    /// @inheritdoc IMarketOperations
+    function configure(uint256, MarketWords calldata) external {
+        _passOn();
+    }
+
+    /// @inheritdoc IMarketOperations
+    function setHalt(uint256, uint256) external {
+        _passOn();
+    }
+
+    function _passOn() private returns (bytes memory) {
+        return Address.functionDelegateCall(OPERATIONS, msg.data);
+    }
+
+    /// @dev Closes what is due of the side opposite the pool: rare, so by the other part.
+    function _deleverage(Context memory c, uint256 price) private {
+        (uint256 fraction,) = PositionMath.dueFraction(c.state, c.poolCash, price);
+        if (fraction == 0) return;
+        _markets[c.marketId].store(c.state);
+        Address.functionDelegateCall(OPERATIONS, abi.encodeCall(IMarketOperations.accrue, (c.marketId)));
+        c.state = _markets[c.marketId].load();
     }
 
     // --- views ---
@@ -432,6 +363,11 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     }
 
     /// @inheritdoc IPerpMarket
+    function marketCount() external view returns (uint256) {
+        return _marketCount;
+    }
+
+    /// @inheritdoc IPerpMarket
     function marketConfig(uint256 marketId) external view returns (MarginConfig, TradingConfig, LiquidityConfig) {
         Config storage config = _configs[marketId];
         return (config.margin, config.trading, config.liquidity);
@@ -448,51 +384,6 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
     }
 
     // --- one account in one market ---
-
-    /// @dev Loads an account and a market, accrues, settles. Nothing is stored yet.
-    function _open(uint256 account, uint256 marketId, uint256 newestPrice, bool deleverages)
-        private
-        returns (Context memory c)
-    {
-        (c.account, c.marketId) = (account, marketId);
-        c.config = _configs[marketId];
-        (AccountBalance balance, AccountBalance pool) = VAULT.balancesOf(account, _poolAccount(marketId));
-        c.poolCash = pool.cash();
-        c.state = _markets[marketId].load();
-        if (FundingMath.accrue(c.state, c.config.trading, c.config.liquidity, c.poolCash, newestPrice)) {
-            _emitAccrued(marketId, c.state);
-        }
-        if (deleverages) _deleverage(marketId, c.state, c.poolCash, newestPrice);
-        _take(c, balance);
-    }
-
-    /// @dev An account's balance, and its position settled.
-    function _take(Context memory c, AccountBalance balance) private view {
-        int256 owed;
-        (c.stored, c.reserved, c.markets) = (balance.cash(), balance.reserved(), balance.markets());
-        (c.position, owed) = _settled(c.account, c.marketId, c.state);
-        c.cash = c.stored - owed;
-    }
-
-    /// @dev Stores what _open loaded and posts what changed: cash and the released reservation to the account, `payment` to `payee`.
-    function _save(Context memory c, uint256 released, address payee, uint256 payment) private {
-        _markets[c.marketId].store(c.state);
-        if (c.position.base != 0 || c.markets & _bit(c.marketId) != 0) {
-            _positions[c.account][c.marketId].store(c.position);
-        }
-        Posting memory own = _posting(c, released);
-        if (own.cash == 0 && released == 0 && own.flips == 0 && payment == 0) return;
-        Posting[] memory postings = new Posting[](payment == 0 ? 1 : 2);
-        postings[0] = own;
-        if (payment != 0) postings[1] = Posting(AccountIds.main(payee), int256(payment), 0, 0);
-        VAULT.post(postings);
-    }
-
-    /// @dev What changed for an account against what the vault has.
-    function _posting(Context memory c, uint256 released) private pure returns (Posting memory) {
-        uint256 flips = (c.position.base != 0) != (c.markets & _bit(c.marketId) != 0) ? _bit(c.marketId) : 0;
-        return Posting(c.account, c.cash - c.stored, -int256(released), flips);
-    }
 
     function _clampToReduce(Context memory c, int256 base) private pure returns (int256) {
         int256 held = c.position.base;
@@ -650,77 +541,5 @@ contract PerpMarket is IPerpMarket, IMarginGuard {
                 ? MarginMath.initial(margin, trading, p.base.abs(), price)
                 : MarginMath.maintenance(margin, trading, p.base.abs(), price);
         }
-    }
-
-    // --- one market ---
-
-    /// @dev The state as of this block.
-    function _current(uint256 marketId) private view returns (MarketState memory s, PriceRecord newest) {
-        s = _markets[marketId].load();
-        newest = ORACLE.newest(marketId);
-        if (s.accruedAt == block.timestamp) return (s, newest);
-        Config storage config = _configs[marketId];
-        if (s.longK == 0) revert PerpMarket_NotListed(marketId);
-        int256 poolCash = VAULT.cashOf(_poolAccount(marketId));
-        FundingMath.accrue(s, config.trading, config.liquidity, poolCash, newest.price());
-    }
-
-    function _settled(uint256 account, uint256 marketId, MarketState memory s)
-        private
-        view
-        returns (Position memory p, int256 owed)
-    {
-        p = _positions[account][marketId].load();
-        owed = PositionMath.settle(p, s, _ends[marketId][p.base > 0]);
-    }
-
-    /// @dev Accrues a market and deleverages what is due.
-    function _bringUp(uint256 marketId) internal returns (bool deleveraged) {
-        (MarketState memory s, PriceRecord newest) = _current(marketId);
-        if (s.accruedAt != _markets[marketId].accruedAt()) _emitAccrued(marketId, s);
-        deleveraged = _deleverage(marketId, s, VAULT.cashOf(_poolAccount(marketId)), newest.price());
-        _markets[marketId].store(s);
-    }
-
-    /// @dev Closes what is due of the side opposite the pool.
-    function _deleverage(uint256 marketId, MarketState memory s, int256 poolCash, uint256 price)
-        private
-        returns (bool)
-    {
-        (uint256 fraction, uint256 at) = PositionMath.dueFraction(s, poolCash, price);
-        if (fraction == 0) return false;
-        _closeSideWithPool(marketId, s, s.skew() > 0, fraction, at);
-        return true;
-    }
-
-    function _closeSideWithPool(uint256 marketId, MarketState memory s, bool isLong, uint256 fraction, uint256 price)
-        internal
-    {
-        (uint256 cut, uint256 flow) = PositionMath.closeSide(s, isLong, fraction, price, _ends[marketId][isLong]);
-        s.poolQuote += isLong ? -int256(flow) : int256(flow);
-        emit Deleveraged(marketId, isLong, fraction, price, cut, flow);
-    }
-
-    function _emitAccrued(uint256 marketId, MarketState memory s) private {
-        emit Accrued(marketId, s.rate, s.longG, s.shortG, s.poolQuote);
-    }
-
-    /// @dev The pool's part of a fee at once, the others' to the unswept sums; `insurance` goes there whole.
-    function _splitFee(uint256 marketId, MarketState memory s, uint256 fee, uint256 insurance) private {
-        if (fee + insurance == 0) return;
-        MarketSlots storage slots = _markets[marketId];
-        uint256 toInsurance = fee * slots.insuranceShareBps / WadMath.BPS;
-        uint256 toTreasury = fee * slots.treasuryShareBps / WadMath.BPS;
-        slots.insuranceFees = SafeCast.toUint112(slots.insuranceFees + toInsurance + insurance);
-        slots.treasuryFees = SafeCast.toUint112(slots.treasuryFees + toTreasury);
-        s.poolQuote += int256(fee - toInsurance - toTreasury);
-    }
-
-    function _poolAccount(uint256 marketId) private view returns (uint256) {
-        return AccountIds.pack(POOL, marketId, 0);
-    }
-
-    function _bit(uint256 marketId) private pure returns (uint256) {
-        return 1 << (marketId - 1);
     }
 }

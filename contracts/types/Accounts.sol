@@ -65,6 +65,7 @@ struct Core {
     address authority;
     address vault;
     address market;
+    address operations;
     address configurator;
     address orderBook;
     address matching;

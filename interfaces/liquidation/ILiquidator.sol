@@ -44,6 +44,7 @@ interface ILiquidator {
     error Liquidator_NoPosition(uint256 account, uint256 marketId);
     error Liquidator_Healthy(uint256 account, int256 equity, uint256 maintenance);
     error Liquidator_Bankrupt(uint256 account, int256 equity);
+    error Liquidator_NothingDue(uint256 marketId);
     error Liquidator_NotBankrupt(uint256 account, int256 equity);
     /// @dev Until that time close-outs may move the market by `room` more, WAD base, which is too little for a chunk.
     error Liquidator_CapReached(uint256 marketId, uint256 until, uint256 room);
@@ -68,6 +69,9 @@ interface ILiquidator {
         bytes calldata data,
         bytes[] calldata priceData
     ) external payable;
+
+    /// @notice Closes, pro rata and in the time of one, what of the side opposite the pool it could not pay any more.
+    function deleverage(uint256 marketId, bytes[] calldata priceData) external payable;
 
     /// @notice Closes all that a bankrupt account has against the pool, and covers its debt. The caller's main account is paid.
     /// @param priceData As in `liquidate`.

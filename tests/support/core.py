@@ -119,6 +119,7 @@ class Core:
     governance: Contract
     oracle: Contract
     vault: Contract
+    operations: Contract
     market: Contract
     configurator: Contract
     matching: Contract
@@ -391,7 +392,7 @@ def deploy_core(
     token = evm.deploy("MockToken", "Dollar", "USD", decimals)
     governance = evm.deploy("Governance", ADMIN)
     records = oracle or evm.deploy("MockPriceRecords")
-    names = ("vault", "market", "configurator", "matching", "order_book", "liquidator", "pool", "fund")
+    names = ("vault", "operations", "market", "configurator", "matching", "order_book", "liquidator", "pool", "fund")
     first = evm.nonce(DEPLOYER)
     at = {name: created_address(DEPLOYER, first + number) for number, name in enumerate(names)}
     addresses = {
@@ -399,6 +400,7 @@ def deploy_core(
         "authority": governance.address,
         "vault": at["vault"],
         "market": at["market"],
+        "operations": at["operations"],
         "configurator": at["configurator"],
         "orderBook": at["order_book"],
         "matching": at["matching"],
@@ -410,6 +412,7 @@ def deploy_core(
     }
     contracts = {
         "vault": evm.deploy("MarginVault", addresses),
+        "operations": evm.deploy("MarketOperations", addresses),
         "market": evm.deploy(market_contract, addresses),
         "configurator": evm.deploy("MarketConfigurator", addresses),
         "matching": evm.deploy("Matching", addresses),

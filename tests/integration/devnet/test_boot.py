@@ -201,7 +201,7 @@ def test_command__deploys_with_ape__and_leaves_nothing_behind(built: None, tmp_p
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    assert "devnet: 37 transactions" in (tmp_path / "log").read_text()
+    assert "devnet: 38 transactions" in (tmp_path / "log").read_text()
     assert not (tmp_path / "devnet.json").exists()
     with pytest.raises(RpcUnavailable):
         RpcClient(url).call("eth_chainId")
