@@ -131,6 +131,16 @@ library PositionMath {
         }
     }
 
+    /// @notice Whether the pool's exposure is more than it can be asked to bear.
+    /// @param capital What the pool has in the market at that price, WAD dollars.
+    /// @dev Unchecked: sizes and dollars have 128 bits, prices 96.
+    function isDue(int256 skew, uint256 price, int256 capital) internal pure returns (bool) {
+        unchecked {
+            uint256 borne = MAX_POOL_LEVERAGE * WadMath.positive(capital) + WadMath.WAD;
+            return WadMath.abs(skew) * price > borne * WadMath.WAD;
+        }
+    }
+
     /// @notice What of the side opposite the pool is to be closed, so that the pool can pay what is left.
     /// @param price The newest recorded price, WAD.
     /// @return fraction WAD, 0 where nothing is due. @return at WAD: the price, or where the pool is insolvent the one at which it is worth nothing.
@@ -143,9 +153,7 @@ library PositionMath {
         uint256 size = WadMath.abs(skew);
         int256 backing = poolCash + s.poolQuote;
         int256 capital = backing - WadMath.worthUp(skew, price);
-        if (WadMath.divUp(size * price, WadMath.WAD) <= MAX_POOL_LEVERAGE * WadMath.positive(capital) + WadMath.WAD) {
-            return (0, 0);
-        }
+        if (!isDue(skew, price, capital)) return (0, 0);
         at = price;
         if (capital > 0) {
             size -= LEVERAGE_TARGET * uint256(capital) * WadMath.WAD / price;

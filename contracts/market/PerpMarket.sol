@@ -109,7 +109,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
         _splitFee(c.marketId, c.state, fee, charges.surcharge - charges.reward);
         if (!reduces) _requireMarginAfter(c, t.record.price(), base, quote, othersValue, othersRequired);
 
-        _deleverage(c, t.newest.price());
+        if (c.state.skew().abs() > skewBefore.abs()) _deleverage(c, t.newest.price());
         _save(c, t.reserved, t.executor, charges.execution + charges.reward);
         emit Traded(t.account, t.marketId, base, quote, fillPrice_, fee, c.position.base, c.position.quote);
     }
@@ -121,7 +121,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
         if (!isMatch && msg.sender != LIQUIDATOR) revert PerpMarket_NotModule(msg.sender);
         PriceRecord newest = ORACLE.newest(x.marketId);
         Context memory to = _open(x.to, x.marketId, newest.price());
-        if (isMatch) _deleverage(to, newest.price());
+        int256 capital = isMatch ? _deleverage(to, newest.price()) : int256(0);
         _settle(to);
         Before memory toBefore = _before(to, newest, x.base, x.toReduceOnly, isMatch);
         _transfer(to, newest.price(), x.from, x.base, x.quote, x.toFee + x.payment);
@@ -131,7 +131,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
             fromBefore = _before(from, newest, -x.base, x.fromReduceOnly, true);
             _transfer(from, newest.price(), x.to, -x.base, -x.quote, x.fromFee);
             if (!toBefore.reduces || !fromBefore.reduces) {
-                uint256 limit = _interestLimit(to, newest.price());
+                uint256 limit = _interestLimit(to, capital);
                 if (!toBefore.reduces) _requireInterest(to.state, newest.price(), x.base > 0, limit);
                 if (!fromBefore.reduces) _requireInterest(to.state, newest.price(), x.base < 0, limit);
             }
@@ -257,12 +257,14 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     }
 
     /// @dev Closes what is due of the side opposite the pool: rare, so by the other part.
-    function _deleverage(Context memory c, uint256 price) private {
-        (uint256 fraction,) = PositionMath.dueFraction(c.state, c.poolCash, price);
-        if (fraction == 0) return;
+    /// @return capital What the pool has in the market at the price, WAD dollars.
+    function _deleverage(Context memory c, uint256 price) private returns (int256 capital) {
+        capital = FundingMath.capital(c.state, c.poolCash, price);
+        if (!PositionMath.isDue(c.state.skew(), price, capital)) return capital;
         _markets[c.marketId].store(c.state);
         Address.functionDelegateCall(OPERATIONS, abi.encodeCall(IMarketOperations.accrue, (c.marketId)));
         c.state = _markets[c.marketId].load();
+        capital = FundingMath.capital(c.state, c.poolCash, price);
     }
 
     // --- views ---
@@ -475,9 +477,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     }
 
     /// @dev What the open interest of a side may be worth, WAD dollars.
-    function _interestLimit(Context memory c, uint256 price) private pure returns (uint256) {
-        uint256 capital = FundingMath.capital(c.state, c.poolCash, price).positive();
-        return capital * c.config.liquidity.openInterestBps() / WadMath.BPS;
+    function _interestLimit(Context memory c, int256 capital) private pure returns (uint256) {
+        return capital.positive() * c.config.liquidity.openInterestBps() / WadMath.BPS;
     }
 
     function _requireInterest(MarketState memory s, uint256 price, bool isLong, uint256 limit) private pure {
@@ -488,7 +489,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     /// @dev What an increase against the pool must stay within.
     function _requireLimits(Context memory c, uint256 price, int256 skewBefore, bool isBuy) private pure {
         MarketState memory s = c.state;
-        _requireInterest(s, price, isBuy, _interestLimit(c, price));
+        _requireInterest(s, price, isBuy, _interestLimit(c, FundingMath.capital(s, c.poolCash, price)));
         uint256 size = s.skew().abs();
         if (size <= skewBefore.abs()) return;
         TradingConfig trading = c.config.trading;
