@@ -238,7 +238,8 @@ contract Liquidator is ILiquidator, AccessManaged {
                 payee: address(0),
                 payment: 0,
                 fromReduceOnly: false,
-                toReduceOnly: false
+                toReduceOnly: false,
+                newest: s.newest
             })
         );
         emit TakenOver(

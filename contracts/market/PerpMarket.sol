@@ -119,7 +119,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     function exchange(Exchange calldata x) external {
         bool isMatch = msg.sender == ORDER_BOOK;
         if (!isMatch && msg.sender != LIQUIDATOR) revert PerpMarket_NotModule(msg.sender);
-        PriceRecord newest = ORACLE.newest(x.marketId);
+        PriceRecord newest = x.newest;
         Context memory to = _open(x.to, x.marketId, newest.price());
         int256 capital = isMatch ? _deleverage(to, newest.price()) : int256(0);
         _settle(to);

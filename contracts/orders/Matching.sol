@@ -122,7 +122,7 @@ contract Matching is IMatching, Delegates {
         (x.fromReduceOnly, x.toReduceOnly) = (maker.reduceOnly, taker.reduceOnly);
         (, TradingConfig trading,) = MARKET.marketConfig(x.marketId);
         uint256 price = maker.acceptablePrice;
-        _requireInBand(x.marketId, trading, price);
+        x.newest = _newestInBand(x.marketId, trading, price);
         _requireWorthwhile(maker, taker, base, price, trading.minPosition());
         int256 given = taker.base > 0 ? -int256(base) : int256(base);
         (x.base, x.quote) = (-given, given.worthDown(price));
@@ -130,8 +130,12 @@ contract Matching is IMatching, Delegates {
         x.toFee = WadMath.divUp(x.quote.abs() * trading.takerBps(), WadMath.BPS);
     }
 
-    function _requireInBand(uint256 marketId, TradingConfig trading, uint256 price) private view {
-        PriceRecord newest = ORACLE.newest(marketId);
+    function _newestInBand(uint256 marketId, TradingConfig trading, uint256 price)
+        private
+        view
+        returns (PriceRecord newest)
+    {
+        newest = ORACLE.newest(marketId);
         if (!newest.isFresh(trading.maxPriceAge())) {
             revert IPerpMarket.PerpMarket_StalePrice(marketId, newest.publishedAt());
         }

@@ -41,7 +41,7 @@ struct Standing {
 /// @notice A fill between two accounts: a match, where the order book asks for it, or a take-over, where the liquidator does.
 /// @param base, quote WAD, what `to` gets; `from` gets the opposite.
 /// @param fromFee, toFee WAD dollars, split as fees are. @param payment WAD dollars out of `to`, to `payee`'s main account.
-/// @param fromReduceOnly, toReduceOnly Whether the side may only shrink; `from` of a take-over is not asked anything.
+/// @param fromReduceOnly, toReduceOnly Whether the side may only shrink; `from` of a take-over is not asked anything. @param newest The newest record.
 struct Exchange {
     uint256 marketId;
     uint256 from;
@@ -54,6 +54,7 @@ struct Exchange {
     uint256 payment;
     bool fromReduceOnly;
     bool toReduceOnly;
+    PriceRecord newest;
 }
 
 /// @title Positions, funding, fills and margin of all markets.
