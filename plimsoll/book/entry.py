@@ -173,6 +173,7 @@ class Process:
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="websockets-sansio",
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         server = _Server(config)
