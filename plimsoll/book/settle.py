@@ -225,7 +225,7 @@ class Settler:
 
     async def _conclude(self, sent: Sent, outcome: Mined | Gone) -> None:
         """What became of a transaction, all of it in one commit."""
-        matches = self.engine.in_flight(sent.tx_hash)
+        matches = self.engine.pending.sent(sent.tx_hash)
         taker = self.engine.orders[sent.taker]
         work = Work(taker, tuple(matches), tuple(self.engine.orders[match.maker] for match in matches))
         await self._refresh([work])

@@ -208,12 +208,12 @@ def test_run__settlement_in_trouble__said_shown_and_tried_again(world: World) ->
             await request(port, "POST", "/orders", world.body(number, size, 0))
         await until(lambda: len(tries) == 1)
         settler._sent_at = -1e9
-        await until(lambda: world.engine.pending_matches == 0 and not world.engine.sent)
+        await until(lambda: len(world.engine.pending) == 0 and not world.engine.sent)
 
     running.run(during)
     assert ("trouble", {"kind": "settlement", "reason": "keeper has too little ETH"}) in running.log
     assert ("recovered", {"kind": "settlement"}) in running.log
-    assert world.venue.trouble == ""
+    assert world.venue.troubles == {}
     assert world.protocol.position(account_of(B), 1, world.facts.now)[0] == 5 * 10**18
 
 

@@ -50,7 +50,7 @@ def test_restart__anything_in_the_book__the_same_after(durable: Durable) -> None
     before = state_of(durable.engine)
     durable.restart()
     assert state_of(durable.engine) == before
-    assert durable.engine.pending_matches == 2
+    assert len(durable.engine.pending) == 2
 
 
 def test_restart__the_next_order__gets_the_next_place(durable: Durable) -> None:

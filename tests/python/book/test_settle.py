@@ -238,4 +238,4 @@ def test_settle__ten_thousand_orders_a_hundred_fail__as_if_those_had_never_been(
     assert ended(taker) == (None, 0, 500)
     assert [stage.base(number) for number in (*bad_makers, TAKER)] == [0, 0, 500]
     assert len(stage.engine.book(ETH)) == 10_000 - 300 - 50
-    assert stage.engine.pending_matches == 0
+    assert len(stage.engine.pending) == 0
