@@ -163,14 +163,20 @@ class Engine:
     # --- settlement --------------------------------------------------------------------------------------------------
 
     def work(self, takers: int, waiting: Container[int] = ()) -> list[Work]:
-        """What is to be settled next, the oldest match first; of at most so many takers, in no market that waits."""
+        """What is to be settled next, the oldest match first; of at most so many takers, in no market that waits.
+
+        In all it is no more than one taker's largest call, so that it fits into a block.
+        """
         found: list[Work] = []
+        room = MAX_FILLS + 1
         for hash_, matches in self.pending.takers():
-            if len(found) == takers:
+            if self.orders[hash_].order.market_id in waiting:
+                continue
+            chosen = matches[:MAX_FILLS]
+            room -= len(chosen) + 1
+            if len(found) == takers or room < 0:
                 break
-            if self.orders[hash_].order.market_id not in waiting:
-                chosen = matches[:MAX_FILLS]
-                found.append(Work(self.orders[hash_], chosen, tuple(self.orders[match.maker] for match in chosen)))
+            found.append(Work(self.orders[hash_], chosen, tuple(self.orders[match.maker] for match in chosen)))
         return found
 
     def drop_maker(self, match: Match, reason: str) -> None:

@@ -204,6 +204,18 @@ def test_round__more_makers_than_one_call_takes__in_several(stage: Stage) -> Non
     assert stage.chain.nonce == 2
 
 
+def test_work__more_than_a_block_holds__the_oldest_takers_first(stage: Stage) -> None:
+    for number in (A, B, C):
+        for _ in range(15):
+            stage.submit(TAKER, -2, 0)
+        stage.submit(number, 30, 0)
+    assert [len(work.matches) for work in stage.engine.work(9)] == [15, 15]
+    assert [work.taker.order.account for work in stage.engine.work(1)] == [account_of(A)]
+    assert stage.engine.work(9, waiting={ETH}) == []
+    stage.settle()
+    assert [stage.base(number) for number in (A, B, C)] == [30, 30, 30]
+
+
 def test_round__several_takers__one_round(stage: Stage) -> None:
     stage.submit(A, -9, 0)
     takers = [stage.submit(number, 3, 0) for number in (B, C, D)]
