@@ -34,7 +34,6 @@ from tests.unit.orders.matched import hold, pair, sums
 from tests.unit.orders.reference import (
     EXECUTION_FEE,
     FILLED,
-    SPENT,
     WAITING,
     ceil_div,
     fee_reserve,
@@ -389,47 +388,22 @@ def test_matcher__who_opens_less_than_a_position__is_refused(core: Core, signed:
     core.check_sums()
 
 
-def test_matcher__with_a_maker_of_a_wei_of_his_own__can_not_open_with_it(core: Core, signed: Signed) -> None:
-    """All that is left of one order is enough for a match, and he may sign an order of a wei: who has no position gets
-    none of that size, so that nothing of his order is used up."""
-    crumbs, taker = signed.trader("mallory", 10_000), signed.trader("taker", 100_000)
-    hold(signed, signed.trader("other", 100_000), crumbs, WAD)
-    taken = signed.limit(taker, ETH, SIZE, ETH_PRICE, time_in_force=IMMEDIATE_OR_CANCEL)
-    with reverts("PerpMarket_BelowMinimumPosition", 1 * ETH_PRICE // WAD, 1_000 * WAD):
-        signed.match(signed.limit(crumbs, ETH, -1, ETH_PRICE), taken, sender=MALLORY)
-    assert (status(core, taken), core.cash(account_id(MALLORY))) == (0, 0)
-    core.check_sums()
-
-
-def test_matcher__with_a_maker_of_a_wei_of_his_own__still_uses_up_the_order_of_one_who_has_a_position(
-    core: Core, signed: Signed
+@pytest.mark.parametrize("held", [0, WAD], ids=["no position", "a position"])
+def test_matcher__with_a_maker_of_a_wei_of_his_own__uses_up_no_order_and_no_budget(
+    core: Core, signed: Signed, held: int
 ) -> None:
-    """What the rule against dust leaves: the order of one who has a position in the market meets an order of a wei,
-    signed for this, which is all of it. An immediate-or-cancel order ends so, for one execution fee."""
+    """In a draft all that was left of either order was enough for a match, so that a wei, signed for this, ended an
+    immediate-or-cancel order for one execution fee, and six of them used up a delegate's day. A maker that is dust as a
+    whole is refused."""
     crumbs, taker = signed.trader("mallory", 10_000), signed.trader("taker", 100_000)
-    hold(signed, taker, crumbs, WAD)
-    taken = signed.limit(taker, ETH, SIZE, ETH_PRICE, time_in_force=IMMEDIATE_OR_CANCEL)
-    signed.match(signed.limit(crumbs, ETH, -1, ETH_PRICE), taken, sender=MALLORY)
-    assert core.order_book.commitment(hash_of(core, taken)) == (SPENT, 0, 0, 0, 1)
-    assert core.cash(account_id(MALLORY)) == EXECUTION_FEE
-    core.check_sums()
-
-
-def test_matcher__with_makers_of_a_wei_of_his_own__still_uses_up_a_delegates_budget_but_no_dollars(
-    core: Core, signed: Signed
-) -> None:
-    """The same, of an order that a delegate signed: each wei counts a thousand of his day."""
-    crumbs, taker = signed.trader("mallory", 10_000), signed.trader("taker", 100_000)
-    hold(signed, taker, crumbs, WAD)
+    hold(signed, *((taker, crumbs) if held else (signed.trader("other", 100_000), crumbs)), WAD)
     bot = key_of("bot")
     core.order_book.setDelegate(taker, bot.address, SCOPE._replace(daily_budget=6_000), sender=owner_of(taker))
-    taken = signed.limit(taker, ETH, SIZE, ETH_PRICE)
-    before = wealth(core, [taker])
-    for _ in range(6):
+    taken = signed.limit(taker, ETH, SIZE, ETH_PRICE, time_in_force=IMMEDIATE_OR_CANCEL)
+    with reverts("OrderBook_TooSmall", ETH_PRICE // WAD, 1_000 * WAD):
         signed.match(signed.limit(crumbs, ETH, -1, ETH_PRICE), taken, taker_key=bot, sender=MALLORY)
-    with reverts("OrderBook_BudgetExceeded", taker, bot.address, 0, 6_000):
-        signed.match(signed.limit(crumbs, ETH, -SIZE + 6, ETH_PRICE), taken, taker_key=bot, sender=MALLORY)
-    assert 0 <= before - wealth(core, [taker]) - EXECUTION_FEE <= 6 * 4
+    assert core.order_book.commitment(hash_of(core, taken)) == (0, 0, 0, 0, 0)
+    assert core.order_book.delegation(taker, bot.address)[1] == core.cash(account_id(MALLORY)) == 0
     core.check_sums()
 
 

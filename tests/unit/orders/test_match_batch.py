@@ -318,12 +318,12 @@ def test_match_batch__dust_that_is_all_the_others_left__is_matched_in_its_turn(
     core.check_sums()
 
 
-def test_match_batch__dust_that_is_all_of_makers__is_matched(core: Core, signed: Signed, taker: int) -> None:
+def test_match_batch__dust_that_is_all_of_makers__matches_nothing(core: Core, signed: Signed, taker: int) -> None:
     made = maker_orders(signed, 3, -1)
     holding(signed, taker, made)
     taken = signed.limit(taker, ETH, 2 * WAD, ETH_PRICE + 5 * WAD)
-    receipt = signed.match_batch(taken, [signed.fill(order) for order in made])
-    assert (receipt.value, skipped(core, receipt), status(core, taken)) == (3, [], MATCHING)
+    with reverts("OrderBook_NothingMatched", hash_of(core, taken)):
+        signed.match_batch(taken, [signed.fill(order) for order in made])
     core.check_sums()
 
 

@@ -542,33 +542,46 @@ def test_match__dust_that_is_all_that_is_left_of_one__is_matched_and_a_wei_less_
     assert (status(core, made), status(core, taken)) == left
 
 
-@BOTH
-def test_match__order_that_is_dust_as_a_whole__is_matched_as_a_whole(
-    core: Core, signed: Signed, maker: int, taker: int, who: str
+@pytest.mark.parametrize("dust", [1, 10**15, MINIMUM * WAD // ETH_PRICE], ids=["a wei", "some", "nearly the minimum"])
+def test_match__order_that_is_dust_as_a_whole__is_matched_as_a_taker_only(
+    core: Core, signed: Signed, maker: int, taker: int, dust: int
 ) -> None:
+    """A maker of dust is anybody's to sign, so that it would use up what others signed."""
     both_hold(signed, maker, taker)
-    dust = 10**15
-    made = signed.limit(maker, ETH, -(dust if who == "maker" else SIZE), ETH_PRICE)
-    taken = signed.limit(taker, ETH, dust if who == "taker" else SIZE, ETH_PRICE)
-    with reverts("OrderBook_TooSmall", (dust - 1) * ETH_PRICE // WAD, MINIMUM):
-        signed.match(made, taken, dust - 1)
+    made, taken = signed.limit(maker, ETH, -dust, ETH_PRICE), signed.limit(taker, ETH, SIZE, ETH_PRICE)
+    with reverts("OrderBook_TooSmall", dust * ETH_PRICE // WAD, MINIMUM):
+        signed.match(made, taken, dust)
+    made, taken = signed.limit(maker, ETH, -SIZE, ETH_PRICE), signed.limit(taker, ETH, dust, ETH_PRICE)
+    if dust > 1:
+        with reverts("OrderBook_TooSmall", (dust - 1) * ETH_PRICE // WAD, MINIMUM):
+            signed.match(made, taken, dust - 1)
     expect_match(signed, made, taken, dust)
 
 
-@BOTH
-def test_match__position_that_is_less_than_the_minimum__is_left_by_an_order_for_all_of_it(
-    core: Core, signed: Signed, maker: int, taker: int, who: str
+def test_match__what_is_left_of_a_maker_that_was_the_minimum__is_matched(
+    core: Core, signed: Signed, maker: int, taker: int
+) -> None:
+    both_hold(signed, maker, taker)
+    size = ceil_div(MINIMUM * WAD, ETH_PRICE)
+    made, first = signed.limit(maker, ETH, -size, ETH_PRICE), signed.limit(taker, ETH, size - 1, ETH_PRICE)
+    signed.match(made, first, size - 1)
+    expect_match(signed, made, signed.limit(taker, ETH, SIZE, ETH_PRICE), 1)
+
+
+def test_match__position_that_is_less_than_the_minimum__is_left_by_a_taker_of_all_of_it(
+    core: Core, signed: Signed, maker: int, taker: int
 ) -> None:
     """Whoever's position shrank below the minimum with the price closes it."""
     size = ceil_div(MINIMUM * WAD, ETH_PRICE)
-    hold(signed, *((maker, taker) if who == "maker" else (taker, maker)), size)
+    hold(signed, taker, maker, size)
     core.tick(1, {ETH: 2_900 * WAD})
-    account, other = (maker, taker) if who == "maker" else (taker, maker)
-    hold(signed, other, signed.trader("heir", 100_000), SIZE, 2_900 * WAD)
-    exit_ = signed.limit(account, ETH, -size, 2_900 * WAD, reduce_only=True)
-    entry = signed.limit(other, ETH, SIZE, 2_900 * WAD)
-    signed.match(*((exit_, entry) if who == "maker" else (entry, exit_)), size)
-    assert core.market.position(account, ETH) == (0, 0, 0)
+    hold(signed, maker, signed.trader("heir", 100_000), SIZE, 2_900 * WAD)
+    exit_ = signed.limit(taker, ETH, -size, 2_900 * WAD, reduce_only=True)
+    entry = signed.limit(maker, ETH, SIZE, 2_900 * WAD)
+    with reverts("OrderBook_TooSmall", size * 2_900, MINIMUM):
+        signed.match(exit_, entry, size)
+    signed.match(entry, exit_, size)
+    assert core.market.position(taker, ETH) == (0, 0, 0)
     core.check_sums()
 
 
