@@ -191,6 +191,12 @@ class Engine:
             self._retake(self.orders[taker], base)
         self._uncross(match.market_id)
 
+    def drop_dust(self, match: Match, reason: str) -> None:
+        """What the maker had left is too little to be matched: it goes, and the taker goes on without it."""
+        self._end(self.orders[match.maker], End.REFUSED, reason)
+        self._retake(self.orders[match.taker], self._undo(match))
+        self._uncross(match.market_id)
+
     def drop_taker(self, taker: BookOrder, matches: Iterable[Match], reason: str) -> None:
         """The taker is at fault for these: his rest ends, and their makers are put back. His other matches stand."""
         self._end(taker, End.REFUSED, reason)

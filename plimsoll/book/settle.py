@@ -201,6 +201,8 @@ class Settler:
             self.engine.drop_maker(match, words)
         elif fault is Fault.TAKER:
             self.engine.drop_taker(work.taker, [match], words)
+        elif fault is Fault.DUST:
+            self.engine.drop_dust(match, words)
         elif fault is Fault.CRUMB:
             self._begin_again(work, match, words)
         elif match.at + MATCH_SECONDS * 1_000 < self.engine.clock():
