@@ -79,7 +79,10 @@ def cancel_all(client: Plimsoll, account: int) -> int:
 @trading
 @click.argument("file", type=click.File())
 def relay(client: Plimsoll, account: int, file: IO[str]) -> int:
-    """Place what is signed in FILE (- for standard input): you pay the gas, and get the market's relay fee."""
+    """Place what is signed in FILE (- for standard input): you pay the gas, and get the market's relay fee.
+
+    Limit orders can't be placed so; signed they are for matching.
+    """
     import json
 
     from plimsoll.core.errors import UserError

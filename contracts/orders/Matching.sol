@@ -144,7 +144,8 @@ contract Matching is IMatching, Delegates {
         if (distance > index * MATCH_BAND_BPS / WadMath.BPS) revert OrderBook_OutsideBand(price, index);
     }
 
-    /// @dev A match is of the minimum position, or of all that is left of an order: dust would only use up what others signed.
+    /// @dev A match is of the minimum position, or of all that is left of the taker, or of a maker who was larger: dust would only use up
+    /// what others signed.
     function _requireWorthwhile(
         Order calldata maker,
         Order calldata taker,
@@ -153,8 +154,9 @@ contract Matching is IMatching, Delegates {
         uint256 minimum
     ) private view {
         uint256 notional = base * price / WadMath.WAD;
-        if (notional >= minimum || base == _left(maker) || base == _left(taker)) return;
-        revert OrderBook_TooSmall(notional, minimum);
+        if (notional >= minimum || base == _left(taker)) return;
+        bool isDust = maker.base.abs() * price / WadMath.WAD < minimum; // or anyone could bring a wei of his own
+        if (isDust || base != _left(maker)) revert OrderBook_TooSmall(notional, minimum);
     }
 
     function _left(Order calldata order) private view returns (uint256) {

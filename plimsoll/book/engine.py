@@ -15,6 +15,7 @@ from plimsoll.book.admission import LEAD_SECONDS, Signed, admit
 from plimsoll.book.book import Book, End, Level, Limits
 from plimsoll.book.facts import Facts
 from plimsoll.book.margin import Open
+from plimsoll.book.pending import Pending
 from plimsoll.book.records import FINAL, BookOrder, Match, MatchState, Sent
 from plimsoll.book.refused import CONFLICT, NOT_FOUND, Refused
 from plimsoll.book.store import Batch, Kept
@@ -64,10 +65,7 @@ class Engine:
         """Transactions whose outcome isn't known."""
         self._books: dict[int, Book] = {}
         self._by_account: dict[int, dict[bytes, None]] = {}
-        self._pending: dict[bytes, dict[int, Match]] = {}
-        """By taker: not sent, in order."""
-        self._by_maker: dict[bytes, dict[int, Match]] = {}
-        self._in_flight: dict[str, list[Match]] = {}
+        self.pending = Pending()
         self._expiries: list[tuple[int, bytes]] = []
         self._is_taken = is_taken
         self.clock = clock
@@ -148,7 +146,7 @@ class Engine:
 
         Those are in a transaction that may be the one that did it.
         """
-        under_way = {key for matches in self._in_flight.values() for one in matches for key in (one.maker, one.taker)}
+        under_way = self.pending.hashes_sent()
         later = []
         for hash_ in hashes:
             order = self.orders.get(hash_)
@@ -165,32 +163,38 @@ class Engine:
     # --- settlement --------------------------------------------------------------------------------------------------
 
     def work(self, takers: int, waiting: Container[int] = ()) -> list[Work]:
-        """What is to be settled next, the oldest match first; of at most so many takers, in no market that waits."""
+        """What is to be settled next, the oldest match first; of at most so many takers, in no market that waits.
+
+        In all it is no more than one taker's largest call, so that it fits into a block.
+        """
         found: list[Work] = []
-        for hash_, matches in self._pending.items():
-            if len(found) == takers:
-                break
+        room = MAX_FILLS + 1
+        for hash_, matches in self.pending.takers():
             if self.orders[hash_].order.market_id in waiting:
                 continue
-            chosen = tuple(matches.values())[:MAX_FILLS]
+            chosen = matches[:MAX_FILLS]
+            room -= len(chosen) + 1
+            if len(found) == takers or room < 0:
+                break
             found.append(Work(self.orders[hash_], chosen, tuple(self.orders[match.maker] for match in chosen)))
         return found
-
-    @property
-    def pending_matches(self) -> int:
-        """How many are not in a transaction."""
-        return sum(len(matches) for matches in self._pending.values())
 
     def drop_maker(self, match: Match, reason: str) -> None:
         """The maker's match would be refused, or was: he is out, and his takers go on to the next."""
         maker = self.orders[match.maker]
         self._end(maker, End.REFUSED, reason)
         freed: dict[bytes, int] = {}
-        for one in [match, *self._by_maker.get(match.maker, {}).values()]:
+        for one in [match, *self.pending.of_maker(match.maker)]:
             if one.state != MatchState.UNDONE and (one is match or one.state == MatchState.PENDING):
                 freed[one.taker] = freed.get(one.taker, 0) + self._undo(one)
         for taker, base in freed.items():
             self._retake(self.orders[taker], base)
+        self._uncross(match.market_id)
+
+    def drop_dust(self, match: Match, reason: str) -> None:
+        """What the maker had left is too little to be matched: it goes, and the taker goes on without it."""
+        self._end(self.orders[match.maker], End.REFUSED, reason)
+        self._retake(self.orders[match.taker], self._undo(match))
         self._uncross(match.market_id)
 
     def drop_taker(self, taker: BookOrder, matches: Iterable[Match], reason: str) -> None:
@@ -211,14 +215,9 @@ class Engine:
         """A transaction with these matches is signed. It may be sent once this is written."""
         self.sent[sent.tx_hash] = sent
         self._new_sent.append(sent)
-        self._in_flight[sent.tx_hash] = list(work.matches)
+        self.pending.send(sent.tx_hash, work.matches)
         for match in work.matches:
-            self._forget(match)
             self._put(match, MatchState.SENT, sent.tx_hash)
-
-    def in_flight(self, tx_hash: str) -> list[Match]:
-        """The matches of a transaction, in its order."""
-        return self._in_flight[tx_hash]
 
     def settled(self, tx_hash: str, matches: Iterable[Match]) -> None:
         """These matches of a transaction happened."""
@@ -231,10 +230,10 @@ class Engine:
         """All of a transaction is accounted for; what wasn't settled or undone is to be settled again."""
         del self.sent[tx_hash]
         self._done.append(tx_hash)
-        for match in self._in_flight.pop(tx_hash):
+        for match in self.pending.finish(tx_hash):
             if match.state == MatchState.SENT:
                 self._put(match, MatchState.PENDING, "")
-                self._remember(match)
+                self.pending.add(match)
 
     def end_at_once(self, taker: BookOrder) -> None:
         """The contracts ended the rest of an immediate-or-cancel order with its first transaction."""
@@ -277,7 +276,7 @@ class Engine:
     def _take(self, order: BookOrder, left: int) -> None:
         """Match so much of an order that is in no book; its rest rests or ends as its time in force says."""
         market = self.facts.markets[order.order.market_id]
-        fills_left = MAX_FILLS - len(self._pending.get(order.hash, {}))
+        fills_left = MAX_FILLS - len(self.pending.of_taker(order.hash))
         limits = Limits(self.facts.now + LEAD_SECONDS, market.band, fills_left)
         result = self.book(order.order.market_id).match(order.resting(left), order.time_in_force, limits)
         for hash_, end in result.removed:
@@ -291,21 +290,20 @@ class Engine:
 
     def _add_match(self, taker: BookOrder, maker: bytes, base: int, price: int) -> None:
         """One more, or more of one that waits."""
-        for match in self._by_maker.get(maker, {}).values():
-            if match.taker == taker.hash:
-                match.base += base
-                self._changed_matches[match.id] = match
-                return
+        if (waiting := self.pending.between(maker, taker.hash)) is not None:
+            waiting.base += base
+            self._changed_matches[waiting.id] = waiting
+            return
         self._match_id += 1
         market_id, is_buy = taker.order.market_id, taker.order.is_buy
         match = Match(self._match_id, market_id, maker, taker.hash, is_buy, base, price, self.clock())
         self._changed_matches[match.id] = match
-        self._remember(match)
+        self.pending.add(match)
 
     def _retake(self, taker: BookOrder, base: int) -> None:
         """`base` of a taker's matches was undone: on to the next makers, in its own old place in time."""
         if taker.time_in_force == TimeInForce.FILL_OR_KILL and base:
-            base += sum(self._undo(match) for match in list(self._pending.get(taker.hash, {}).values()))
+            base += sum(self._undo(match) for match in self.pending.of_taker(taker.hash))
         if base:
             self._take_again(taker, taker.left + base)
 
@@ -329,7 +327,7 @@ class Engine:
     def _undo(self, match: Match) -> int:
         """The match never happens. The maker is put back; returns what the taker may take elsewhere."""
         maker, taker = self.orders[match.maker], self.orders[match.taker]
-        self._forget(match)
+        self.pending.discard(match)
         self._put(match, MatchState.UNDONE, match.tx_hash)
         if maker.end is not None:
             self._set(maker, maker.left, maker.pending - match.base, maker.filled)
@@ -367,18 +365,6 @@ class Engine:
         match.state, match.tx_hash = state, tx_hash
         self._changed_matches[match.id] = match
 
-    def _remember(self, match: Match) -> None:
-        """It waits to be sent."""
-        self._pending.setdefault(match.taker, {})[match.id] = match
-        self._by_maker.setdefault(match.maker, {})[match.id] = match
-
-    def _forget(self, match: Match) -> None:
-        """It doesn't wait any more."""
-        for index, key in ((self._pending, match.taker), (self._by_maker, match.maker)):
-            found = index.get(key)
-            if found is not None and found.pop(match.id, None) is not None and not found:
-                del index[key]
-
     def _restore(self, kept: Kept) -> None:
         self._sequence, self._match_id = kept.sequence, kept.match_id
         for order in kept.orders:
@@ -394,13 +380,11 @@ class Engine:
                 self.book(market_id).insert(order.resting(order.left))
                 if order.order.expiry:
                     heapq.heappush(self._expiries, (order.order.expiry, order.hash))
+        for match in kept.matches:
+            if match.state == MatchState.PENDING:
+                self.pending.add(match)
         for sent in kept.sent:
             self.sent[sent.tx_hash] = sent
-            self._in_flight[sent.tx_hash] = []
-        for match in kept.matches:
-            if match.state == MatchState.SENT:
-                self._in_flight[match.tx_hash].append(match)
-            else:
-                self._remember(match)
+            self.pending.send(sent.tx_hash, [match for match in kept.matches if match.tx_hash == sent.tx_hash])
         for book in self._books.values():
             book.changed_levels()

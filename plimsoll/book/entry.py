@@ -161,7 +161,6 @@ class Process:
         self.options = options
         self.log = log
         self.stop = asyncio.Event()
-        self._trouble: dict[str, str] = {}
 
     async def run(self, listener: socket.socket) -> None:
         """Until a signal. Raises UserError where it can't go on."""
@@ -173,6 +172,7 @@ class Process:
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="websockets-sansio",
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         server = _Server(config)
@@ -231,13 +231,11 @@ class Process:
             try:
                 busy = await settler.round()
                 failures = 0
-                self.venue.trouble = ""
                 self._say_trouble("settlement", None)
             except (UserError, RpcError, Reverted) as error:
                 if self.venue.committer.trouble is not None:
                     return
                 failures, busy = failures + 1, False
-                self.venue.trouble = " ".join(str(error).split())
                 self._say_trouble("settlement", error)
 
     def _wait(self, failures: int) -> float:
@@ -254,9 +252,12 @@ class Process:
 
     def _say_trouble(self, kind: str, error: Exception | None) -> None:
         """Where it is news."""
-        text = "" if error is None else " ".join(str(error).split())
-        if text and not self._trouble.get(kind):
+        troubles = self.venue.troubles
+        if error is None:
+            if troubles.pop(kind, None):
+                self.log("recovered", kind=kind)
+            return
+        text = " ".join(str(error).split())
+        if kind not in troubles:
             self.log("trouble", kind=kind, reason=text)
-        elif not text and self._trouble.get(kind):
-            self.log("recovered", kind=kind)
-        self._trouble[kind] = text
+        troubles[kind] = text

@@ -26,6 +26,8 @@ class Fault(Enum):
     TAKER = "taker"
     NOBODY = "nobody"
     """It may pass: try again at the next block."""
+    DUST = "dust"
+    """Nobody's: what is left of the maker is too little for anybody. It goes, and the taker goes on."""
     CRUMB = "crumb"
     """So little is no match of its own: the taker begins again at the best price."""
 
@@ -45,13 +47,14 @@ def fault_of(reason: Reverted, match: Match, maker: BookOrder, taker: BookOrder,
     if taker.order.account in named or taker.hash in named or reason.name in _OF_THE_TAKER:
         return Fault.TAKER
     if reason.name == "OrderBook_TooSmall":
-        return Fault.CRUMB
+        is_small = maker.size * match.price // WAD < int(reason.values["minimum"])
+        return Fault.MAKER if is_small else Fault.CRUMB
     if reason.name in _PASSING:
         return Fault.NOBODY
     if reason.name == "PerpMarket_StalePrice":
         return _of_stale_price(int(reason.values["marketId"]), match, maker, taker, facts)
     if reason.name == "PerpMarket_BelowMinimumPosition":
-        return _of_small_position(int(reason.values["notional"]), match, maker, facts)
+        return _of_small_position(int(reason.values["notional"]), match, maker, taker, facts)
     if reason.name in ("PerpMarket_OpenInterestLimit", "PerpMarket_IsolatedOnly"):
         size = match.base if match.is_buy else -match.base
         grows = facts.accounts.get(taker.order.account, NOTHING).increases(match.market_id, size)
@@ -68,21 +71,22 @@ def _of_stale_price(market_id: int, match: Match, maker: BookOrder, taker: BookO
     return Fault.MAKER if market_id in facts.accounts.get(maker.order.account, NOTHING).positions else Fault.TAKER
 
 
-def _of_small_position(notional: int, match: Match, maker: BookOrder, facts: Facts) -> Fault:
+def _of_small_position(notional: int, match: Match, maker: BookOrder, taker: BookOrder, facts: Facts) -> Fault:
     """The maker's, if it is he who is left with too little by a match that is no crumb itself."""
     market = facts.markets[match.market_id]
+    if match.base * market.price // WAD < market.model.rules.min_position:
+        ends_taker = not taker.left and taker.pending == match.base
+        return Fault.TAKER if maker.left or ends_taker else Fault.DUST
     held = facts.accounts.get(maker.order.account, NOTHING).base(match.market_id)
     after = held + (-match.base if match.is_buy else match.base)
-    is_his = abs(after) * market.price // WAD == notional
-    is_crumb = match.base * market.price // WAD < market.model.rules.min_position
-    return Fault.MAKER if is_his and not is_crumb else Fault.TAKER
+    return Fault.MAKER if abs(after) * market.price // WAD == notional else Fault.TAKER
 
 
 def arranged(taker: BookOrder, parts: Sequence[Part], held: int, smallest: int) -> list[Part]:
     """A taker's matches in an order in which all of them can be, where there is one.
 
-    On the way his position is never below `smallest` (base), and a match of less than that is all that is left of one
-    of the two. Each is at its own maker's price whatever the order.
+    On the way his position is never below `smallest` (base), and a match of less than that is all that is left of him,
+    or of a maker that was more as a whole. Each is at its own maker's price whatever the order.
     """
     by_size = sorted(parts, key=lambda part: part[0].base)
     for tried in (list(parts), by_size[::-1], by_size, by_size[1:] + by_size[:1]):
@@ -94,7 +98,8 @@ def arranged(taker: BookOrder, parts: Sequence[Part], held: int, smallest: int) 
 def _is_sound(taker: BookOrder, parts: Sequence[Part], held: int, smallest: int) -> bool:
     position, left = held, taker.size - taker.filled
     for match, maker in parts:
-        if match.base < smallest and match.base not in (left, maker.size - maker.filled):
+        ends_maker = maker.size >= smallest and match.base == maker.size - maker.filled
+        if match.base < smallest and match.base != left and not ends_maker:
             return False
         left -= match.base
         position += match.base if match.is_buy else -match.base

@@ -201,6 +201,8 @@ class Settler:
             self.engine.drop_maker(match, words)
         elif fault is Fault.TAKER:
             self.engine.drop_taker(work.taker, [match], words)
+        elif fault is Fault.DUST:
+            self.engine.drop_dust(match, words)
         elif fault is Fault.CRUMB:
             self._begin_again(work, match, words)
         elif match.at + MATCH_SECONDS * 1_000 < self.engine.clock():
@@ -225,7 +227,7 @@ class Settler:
 
     async def _conclude(self, sent: Sent, outcome: Mined | Gone) -> None:
         """What became of a transaction, all of it in one commit."""
-        matches = self.engine.in_flight(sent.tx_hash)
+        matches = self.engine.pending.sent(sent.tx_hash)
         taker = self.engine.orders[sent.taker]
         work = Work(taker, tuple(matches), tuple(self.engine.orders[match.maker] for match in matches))
         await self._refresh([work])

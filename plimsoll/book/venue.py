@@ -55,8 +55,8 @@ class Venue:
         self.eyes = eyes
         self.feed = Feed(engine)
         self.committer = Committer(engine, store, self.feed.prepared)
-        self.trouble = ""
-        """Why settlement doesn't get on, in words."""
+        self.troubles: dict[str, str] = {}
+        """What doesn't get on, and why, in words."""
         self._clock = clock
         self._seen_at = clock()
 
@@ -177,12 +177,12 @@ class Venue:
         oldest = min((work.matches[0].at for work in self.engine.work(1)), default=None)
         waits = 0 if oldest is None else max(0, self.engine.clock() - oldest) // 1_000
         silent = int(self._clock() - self._seen_at)
-        problems = [
+        problems = [f"{what}: {why}" for what, why in self.troubles.items()]
+        problems += [
             problem
             for problem, is_so in (
                 (str(self.committer.trouble), self.committer.trouble is not None),
                 (f"no block for {silent} s", silent > SILENT_SECONDS),
-                (f"settlement: {self.trouble}", bool(self.trouble)),
                 (f"a match waits for {waits} s", waits > SLOW_SECONDS),
             )
             if is_so
@@ -195,7 +195,7 @@ class Venue:
             "blockTime": self.facts.now,
             "secondsSinceBlock": silent,
             "liveOrders": len(self.engine.orders),
-            "pendingMatches": self.engine.pending_matches,
+            "pendingMatches": len(self.engine.pending),
             "transactionsUnderWay": len(self.engine.sent),
             "subscribers": len(self.feed),
         }

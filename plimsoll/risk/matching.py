@@ -161,10 +161,11 @@ def _require_in_band(market: Market | None, market_id: int, now: int, price: int
 
 
 def _require_worthwhile(state: State, market: Market, maker: Signed, taker: Signed, base: int) -> None:
-    """A minimum position, or all that is left of one of the orders: no dust."""
-    value, minimum = base * maker.order.acceptable_price // WAD, market.rules.min_position
-    left = [abs(one.order.base) - record_of(state, one.key).matched for one in (maker, taker)]
-    if value < minimum and base not in left:
+    """A minimum position, or all that is left of the taker, or of a maker that was one: no dust."""
+    price, minimum = maker.order.acceptable_price, market.rules.min_position
+    value = base * price // WAD
+    ends = [taker] if abs(maker.order.base) * price // WAD < minimum else [taker, maker]
+    if value < minimum and base not in [abs(one.order.base) - record_of(state, one.key).matched for one in ends]:
         raise Refusal("OrderBook_TooSmall", value, minimum)
 
 

@@ -45,6 +45,8 @@ def bracket(
 ) -> Bracket:
     """The exits of an entry that is not filled yet, for all of its size. Without acceptable prices they take any.
 
+    To have others place all three on signatures, enter by a take-profit (not reduce-only) instead of a limit order; the
+    exits of a limit order that is matched can be placed so by themselves.
     Raises UserError where the entry can only reduce, or a trigger lies on the wrong side of the other or of the entry's
     price.
     """

@@ -224,7 +224,10 @@ class DelegateSet(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relayed(Happened):
-    """Whoever brought a signature was paid `fee` from the account."""
+    """Whoever brought a signed cancellation or delegation was paid `fee` from the account.
+
+    Of a placement on a signature there is none: `OrderPlaced` comes with the market's relay fee paid.
+    """
 
     account: int
     relayer: str

@@ -26,7 +26,7 @@ from plimsoll.core.orders import NO_SCOPE, Order, Scope
 from plimsoll.sdk.contracts import WALLET, Contracts
 from plimsoll.sdk.delegates import Delegated
 from plimsoll.sdk.events import MatchSkipped, OrdersMatched, decode_all, scope_from
-from plimsoll.sdk.orders import new_salt
+from plimsoll.sdk.orders import new_salt, require_relayable
 from plimsoll.sdk.refusals import refusals_as_user_errors
 from plimsoll.sdk.signed import SignedOrder
 from plimsoll.sdk.signing import Cancel, CancelAll, Delegation, Domain, Message, digest, order_hash, recover, sign
@@ -162,13 +162,19 @@ class OrderBookClient:
         return owner if self._is_wallets_word(owner, digest(message, self.domain), signature) else found
 
     def place_for(self, signed: SignedOrder) -> Placed:
-        """Place an order on its signature; the account pays the market's relay fee to the caller."""
+        """Place an order on its signature; the account pays the market's relay fee to the caller.
+
+        Raises UserError for a limit order too: signed it is for matching.
+        """
+        require_relayable(signed.order)
         with self._refusals("order"):
             return self._placed([signed.order], self._send("placeFor", signed.order, signed.signature))[0]
 
     def place_for_together(self, signed: Iterable[SignedOrder]) -> list[Placed]:
         """Place several on their signatures in one transaction: all of them, or none."""
         several = list(signed)
+        for one in several:
+            require_relayable(one.order)
         with self._refusals("orders"):
             receipt = self._send_together([("placeFor", one.order, one.signature) for one in several])
             return self._placed([one.order for one in several], receipt)

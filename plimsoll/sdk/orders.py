@@ -38,6 +38,7 @@ __all__ = [
     "market_order",
     "new_salt",
     "order_from",
+    "require_relayable",
     "stop_loss_order",
     "take_profit_order",
 ]
@@ -117,9 +118,10 @@ def limit_order(
     counter: int = 0,
     salt: int | None = None,
 ) -> Order:
-    """Waits until it can be filled at `price` or better.
+    """Waits until it can be filled at `price` or better: placed by owner or delegate, or signed to be matched.
 
-    Any other `time_in_force` than good till time is for orders that are signed to be matched; those have no parent.
+    Nobody can place it on its signature (`require_relayable`). Any other `time_in_force` than good till time is for
+    orders that are matched; those have no parent.
     """
     if time_in_force and parent != NO_PARENT:
         raise UserError("order: one that is matched can't wait for a parent; leave one of them out")
@@ -212,6 +214,15 @@ def take_profit_order(
             salt=new_salt(counter, salt),
         )
     )
+
+
+def require_relayable(order: Order) -> None:
+    """Raises UserError for what nobody can place on a signature: a limit order, which is signed to be matched."""
+    if order.kind == OrderKind.LIMIT:
+        raise UserError(
+            "order: a signed limit order is for matching; use a take-profit order with the same trigger and limit, "
+            "or place it yourself"
+        )
 
 
 def _checked(order: Order) -> Order:

@@ -43,7 +43,8 @@ _TERMS: Mapping[str, str] = {
     "expiry": "a market order that others place on a signature needs an expiry",
     "relayFee": "the relay fee is above $10.00",
     "delegate": "the zero address can't be a delegate",
-    "kind": "only limit orders are matched",
+    "kind": "only limit orders are matched, and nobody can place one on a signature",
+    "base": "the size is out of range",
     "marketId": "the orders are of different markets",
     "side": "the orders are of the same side",
 }
@@ -68,7 +69,7 @@ _WORDS: dict[str, Callable[[Values], str]] = {
     "OrderBook_InvalidTerms": _terms,
     "OrderBook_NotListed": lambda v: f"market {v['marketId']} is not listed",
     "OrderBook_Expired": lambda v: f"the order's expiry ({v['expiry']}) has passed",
-    "OrderBook_AlreadyUsed": lambda v: "this order was placed before; give it another salt",
+    "OrderBook_AlreadyUsed": lambda v: "this order or signature was used before",
     "OrderBook_UnknownOrder": lambda v: "there is no such open order; it may be executed or cancelled already",
     "OrderBook_NotCancellable": lambda v: "a market order can't be cancelled; it settles within seconds",
     "OrderBook_NoPrice": lambda v: f"market {v['marketId']} has no price yet",
@@ -88,6 +89,10 @@ _WORDS: dict[str, Callable[[Values], str]] = {
     "OrderBook_OutsideBand": lambda v: (
         f"the maker's price {format_usd(v['price'])} is more than 0.25% away from the index, "
         f"{format_usd(v['indexPrice'])}"
+    ),
+    "OrderBook_TooSmall": lambda v: (
+        f"a match of {format_usd(v['notional'])} is too small; it needs {format_usd(v['minimum'])}, or to be all that "
+        "is left of one of the orders"
     ),
     "OrderBook_NothingMatched": lambda v: "none of the makers could be matched",
     "OrderBook_NotNext": lambda v: f"the order is number {v['sequence']} of the queue, and {v['head']} comes first",

@@ -190,7 +190,8 @@ def _measure_orders(lab: Lab, flows: dict[str, Measured], market_order: Any, pla
 
 
 def _measure_matches(lab: Lab, flows: dict[str, Measured]) -> None:
-    """Two signed orders of two accounts that never traded; two that increase; two of accounts without positions that had some before."""
+    """Two signed orders of two accounts that never traded; two that increase; two of accounts without positions that
+    had some before."""
     core, signed = lab.core, Signed(lab.core)
     maker, taker = signed.trader("maker", 100_000), signed.trader("matched", 100_000)
 

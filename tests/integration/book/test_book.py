@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from plimsoll.core.orders import TimeInForce
+from plimsoll.core.orders import Scope, TimeInForce
 from plimsoll.core.units import WAD
+from plimsoll.keepers.engine import HttpEngine
 from plimsoll.sdk.client import Plimsoll
+from plimsoll.sdk.signed import SignedOrder
 from plimsoll.sdk.signing import Cancel
 from tests.integration.book.conftest import ETH, Venue
 from tests.integration.keepers.conftest import Door, until
@@ -88,6 +90,33 @@ def test_match__by_others_on_the_chain__what_is_left_shrinks(venue: Venue, trade
     taker = venue.order(bob, 2, 0)
     bob.match(alice.signed(maker), bob.signed(taker), 2 * WAD)
     venue.wait_for(shown["hash"], left=str(3 * WAD), filled=str(2 * WAD))
+
+
+def test_market_makers_client__submit_list_cancel__the_same_api(venue: Venue, traders: Traders) -> None:
+    alice = traders["alice"]
+    engine = HttpEngine(str(venue.http.base_url), alice.domain)
+    assert engine.steps(ETH).tick == WAD // 100
+    order = venue.order(alice, -5, 10)
+    engine.submit(alice.signed(order))
+    assert engine.depth(ETH).asks == ((venue.price(10), 5 * WAD),)
+    (standing,) = engine.standing(alice.account())
+    assert (standing.order, standing.left) == (order, -5 * WAD)
+    for _ in range(2):
+        engine.cancel(standing.hash, alice.sign(Cancel(standing.hash)))
+    assert engine.standing(alice.account()) == []
+
+
+def test_delegate__quotes_and_takes_for_an_account__within_his_scope(venue: Venue, traders: Traders) -> None:
+    alice, bob, bot = traders["alice"], traders["bob"], traders["carol"]
+    order = venue.order(alice, -5, 10)
+    signed = SignedOrder(order, bot.sign(order))
+    assert venue.post(signed, alice)["code"] == "not_permitted"
+    scope = Scope(1 << ETH - 1, venue.stage.devnet.now + 1_000, 20_000, may_match=True)
+    alice.set_delegate(bot.signer.address, scope)
+    maker = until("permitted", lambda: (found := venue.post(signed, alice)).get("hash") and found)
+    venue.submit(bob, 5, 10)
+    venue.wait_for(maker["hash"], status="filled")
+    assert (base(alice), base(bot)) == (-5, 0)
 
 
 def test_restart__killed_with_matches_on_their_way__settled_once(venue: Venue, traders: Traders) -> None:

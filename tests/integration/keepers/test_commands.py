@@ -80,18 +80,25 @@ def test_trade__orders_that_wait__and_what_is_shown(stage: Stage, run: Run) -> N
 def test_trade__an_order_is_signed_relayed_and_cancelled(stage: Stage, run: Run, tmp_path: Path) -> None:
     alice = stage.client("alice")
     alice.deposit(1_000)
-    signed = run("trade", "sign", "limit", "buy", "ETH", "1", "2_000", "--expiry", "1h", "--account", ALICE, nested=1)
-    assert signed.exit_code == 0, signed.output
     file = tmp_path / "order.json"
-    file.write_text(signed.output)
-    relayed = run("trade", "relay", str(file), "--account", KEEPER)
-    assert "placed       limit ETH/USD +1 at $2,000.00 or better, until" in relayed.output, relayed.output
+
+    def relay(*order: str) -> Result:
+        signed = run("trade", "sign", *order, "--expiry", "1h", "--account", ALICE, nested=1)
+        assert signed.exit_code == 0, signed.output
+        file.write_text(signed.output)
+        return run("trade", "relay", str(file), "--account", KEEPER)
+
+    relayed = relay("buy", "ETH", "1")
+    assert "placed       market ETH/USD +1 at $2,512.50 or better, until" in relayed.output, relayed.output
+    refused = relay("limit", "buy", "ETH", "1", "2_000")
+    assert (refused.exit_code, refused.output.count("\n")) == (2, 1), refused.output
+    assert "error: order: a signed limit order is for matching" in refused.output
     bracket = ("--stop", "1_900", "--profit", "2_200", "--price", "2_000", "--account", ALICE)
     assert run("trade", "bracket", "buy", "ETH", "1", *bracket).output.count("placed ") == 3
     assert len(alice.open_orders()) == 4
     cancelled = run("trade", "cancel-all", "--account", ALICE)
     assert cancelled.output == "cancelled    all that was not made under counter 1\n"
-    assert alice.open_orders() == []
+    assert [order.is_queued for order in alice.open_orders()] == [True]
 
 
 def test_trade__what_can_not_be_done__is_one_line_and_2(stage: Stage, run: Run, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from plimsoll.book.admission import Signed, signed
 from plimsoll.book.book import Level
 from plimsoll.book.engine import Engine, Work
 from plimsoll.book.facts import AccountFacts, Facts, MarketFacts, Terms
-from plimsoll.book.records import BookOrder, MatchState, Sent
+from plimsoll.book.records import BookOrder, Sent
 from plimsoll.book.settle import Gone, Mined, Simulated
 from plimsoll.chain.transactions import Reverted
 from plimsoll.core import ids
@@ -274,15 +274,13 @@ def _call(work: Work) -> _Call:
 def state_of(engine: Engine) -> tuple[Any, ...]:
     """All that must survive a restart, in a form that can be compared."""
     live = [one for one in engine.orders.values() if one.is_live]
-    matches = {id_: one for found in (*engine._pending.values(),) for id_, one in found.items()}
-    flying = [one for found in engine._in_flight.values() for one in found if one.state == MatchState.SENT]
+    matches = [match for _, found in engine.pending.takers() for match in found]
+    matches += [match for tx_hash in engine.sent for match in engine.pending.sent(tx_hash)]
     return (
         sorted((o.sequence, o.hash, o.order, o.signature, o.left, o.pending, o.filled, o.end, o.reason) for o in live),
         [[(one.hash, one.left, one.sequence) for one in engine.book(market_id)] for market_id in engine.facts.markets],
         [engine.book(market_id).depth(10_000) for market_id in engine.facts.markets],
-        sorted(
-            (m.id, m.maker, m.taker, m.base, m.price, int(m.state), m.tx_hash) for m in [*matches.values(), *flying]
-        ),
+        sorted((m.id, m.maker, m.taker, m.base, m.price, int(m.state), m.tx_hash) for m in matches),
         sorted(engine.sent.values()),
         sorted((key, value) for key, value in engine.open._sides.items()),
         sorted(engine.open._counts.items()),

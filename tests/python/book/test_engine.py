@@ -24,7 +24,7 @@ def settle(one: Desk) -> list[Match]:
     done: list[Match] = []
     for work in one.engine.work(99):
         for match in work.matches:
-            one.engine._forget(match)
+            one.engine.pending.discard(match)
             match.state = MatchState.SENT
         one.engine.settled("0x", work.matches)
         done += work.matches

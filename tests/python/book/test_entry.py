@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
+from plimsoll.book import feed
 from plimsoll.book.entry import Options, Process, _listening
 from plimsoll.book.settle import Settler
 from plimsoll.chain.rpc import RpcUnavailable
 from plimsoll.core.errors import UserError
+from plimsoll.core.units import WAD
 from tests.python.book.setting import ModelChain, account_of, learn
 from tests.python.book.test_service import A, B, World
 
@@ -88,6 +91,45 @@ def test_run__told_to_stop__served_until_then(world: World) -> None:
     async def during(port: int) -> None:
         assert (await request(port, "POST", "/orders", world.body(A, 5, 0)))["status"] == "open"
         assert (await request(port, "GET", "/health"))["liveOrders"] == 1
+
+    Running(world).run(during)
+
+
+def test_run__stream__over_a_socket(world: World) -> None:
+    async def during(port: int) -> None:
+        async with connect(f"ws://127.0.0.1:{port}/stream?channels=depth") as socket:
+            assert json.loads(await socket.recv())["type"] == "snapshot"
+            await request(port, "POST", "/orders", world.body(A, 5, 0))
+            change = json.loads(await socket.recv())
+            assert (change["type"], change["bids"][0]["size"]) == ("depth", str(5 * WAD))
+
+    Running(world).run(during)
+
+
+def test_run__told_to_stop_while_somebody_listens__listener_is_let_go(world: World) -> None:
+    running = Running(world)
+
+    async def during(port: int) -> None:
+        socket = await connect(f"ws://127.0.0.1:{port}/stream?channels=depth")
+        await socket.recv()
+        running.process.stop.set()
+        await socket.wait_closed()
+        assert socket.close_code == 1012
+
+    running.run(during)
+
+
+def test_run__slow_listener__cut_off_with_1013(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "QUEUE", 2)
+
+    async def during(port: int) -> None:
+        async with connect(f"ws://127.0.0.1:{port}/stream?channels=depth") as socket:
+            await socket.recv()
+            (subscriber,) = world.venue.feed._subscribers
+            while subscriber.put("{}"):
+                pass
+            await socket.wait_closed()
+            assert socket.close_code == 1013
 
     Running(world).run(during)
 
@@ -166,12 +208,12 @@ def test_run__settlement_in_trouble__said_shown_and_tried_again(world: World) ->
             await request(port, "POST", "/orders", world.body(number, size, 0))
         await until(lambda: len(tries) == 1)
         settler._sent_at = -1e9
-        await until(lambda: world.engine.pending_matches == 0 and not world.engine.sent)
+        await until(lambda: len(world.engine.pending) == 0 and not world.engine.sent)
 
     running.run(during)
     assert ("trouble", {"kind": "settlement", "reason": "keeper has too little ETH"}) in running.log
     assert ("recovered", {"kind": "settlement"}) in running.log
-    assert world.venue.trouble == ""
+    assert world.venue.troubles == {}
     assert world.protocol.position(account_of(B), 1, world.facts.now)[0] == 5 * 10**18
 
 

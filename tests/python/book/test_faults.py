@@ -58,7 +58,6 @@ def test_fault_of__hash_named__its_own(pair: Pair, name: str) -> None:
     ("Whatever", {}, Fault.MAKER),
     ("OrderBook_SelfMatch", {"owner": "0x"}, Fault.TAKER),
     ("OrderBook_NotCrossing", {}, Fault.TAKER),
-    ("OrderBook_TooSmall", {"notional": 1, "minimum": 2}, Fault.CRUMB),
     ("PerpMarket_OpeningHalted", {"marketId": ETH}, Fault.NOBODY),
     ("PerpMarket_StalePrice", {"marketId": ETH}, Fault.NOBODY),
 ])  # fmt: skip
@@ -88,10 +87,22 @@ def test_fault_of__too_small_a_position__the_makers_own_or_the_takers(pair: Pair
     assert judged(pair, name, notional=400 * WAD, minimum=1_000 * WAD) is Fault.TAKER
 
 
-def test_fault_of__crumb_that_leaves_the_maker_with_too_little__the_takers(pair: Pair) -> None:
-    pair[1].base = WAD // 2
-    name = "PerpMarket_BelowMinimumPosition"
-    assert judged(pair, name, notional=500 * WAD, minimum=1_000 * WAD) is Fault.TAKER
+def test_fault_of__crumb_that_leaves_too_little__dust_where_it_ends_the_maker_alone(pair: Pair) -> None:
+    _, match, maker, taker = pair
+    match.base = WAD // 2
+    small = ("PerpMarket_BelowMinimumPosition", {"notional": 500 * WAD, "minimum": 1_000 * WAD})
+    assert judged(pair, small[0], **small[1]) is Fault.DUST
+    maker.left = WAD
+    assert judged(pair, small[0], **small[1]) is Fault.TAKER
+    maker.left, taker.pending = 0, match.base
+    assert judged(pair, small[0], **small[1]) is Fault.TAKER
+
+
+@pytest.mark.parametrize(("minimum", "fault"), [(5_000, Fault.CRUMB), (5_001, Fault.MAKER)])
+def test_fault_of__too_small_a_match__of_the_maker_if_all_of_his_order_is(
+    pair: Pair, minimum: int, fault: Fault
+) -> None:
+    assert judged(pair, "OrderBook_TooSmall", notional=1, minimum=minimum * WAD) is fault
 
 
 # --- order of matches ------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_restart__anything_in_the_book__the_same_after(durable: Durable) -> None
     before = state_of(durable.engine)
     durable.restart()
     assert state_of(durable.engine) == before
-    assert durable.engine.pending_matches == 2
+    assert len(durable.engine.pending) == 2
 
 
 def test_restart__the_next_order__gets_the_next_place(durable: Durable) -> None:
@@ -244,6 +244,7 @@ def test_kill__process_that_has_said_its_state__rebuilt_the_same(tmp_path: Path)
     stage = Durable(tmp_path / "book.sqlite")
     assert digest(stage.engine) == before
     assert len(stage.engine.book(ETH)) > 100
+    assert len(stage.engine.pending) > 10
     stage.store.close()
 
 
@@ -259,9 +260,8 @@ def test_kill__in_the_middle__every_acknowledged_order_is_there(tmp_path: Path, 
         assert found is not None
         assert found.sequence == one["sequence"]
     orders = stage.engine.orders.values()
-    assert sum(one.pending for one in orders) == 2 * sum(
-        match.base for work in stage.engine.work(10**6) for match in work.matches
-    )
+    waiting = sum(match.base for _, matches in stage.engine.pending.takers() for match in matches)
+    assert sum(one.pending for one in orders) == 2 * waiting
     assert not stage.engine.book(ETH).is_crossed
     assert {one.hash for one in stage.engine.book(ETH)} == {one.hash for one in orders if one.left}
     stage.store.close()

@@ -339,7 +339,7 @@ def test_health__well__ok(client: Client) -> None:
 
 
 def test_health__settlement_in_trouble__degraded(client: Client) -> None:
-    client.world.venue.trouble = "no ETH"
+    client.world.venue.troubles["settlement"] = "no ETH"
     found = client.shown("/health")
     assert (found["status"], found["problems"]) == ("degraded", ["settlement: no ETH"])
 

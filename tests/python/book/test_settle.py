@@ -184,15 +184,24 @@ def test_round__crumb_of_a_failing_makers_taker__begins_again_with_the_rest(stag
     assert stage.base(TAKER) == 5
 
 
-def test_round__taker_left_with_a_crumb__his_rest_ends_and_the_maker_stays(stage: Stage) -> None:
-    """Taking less than a position needs doesn't throw anybody out of the book."""
+def test_round__order_too_small_as_a_whole__dropped_and_the_taker_goes_on(stage: Stage) -> None:
     stage.submit(C, -5, 0)
     stage.submit(D, 5, 0)
     stage.settle()
-    maker = stage.submit(C, 0, 0, base=-WAD // 2)
+    small, good = stage.submit(C, 0, 0, base=-WAD // 2), stage.submit(A, -5, 1)
+    taker = stage.submit(TAKER, 9, 1)
+    stage.settle()
+    assert (small.end, ended(good), ended(taker)) == (End.REFUSED, (None, 0, 5), (None, 4, 5))
+
+
+def test_round__dust_that_is_left_of_a_maker__goes_and_the_taker_stays(stage: Stage) -> None:
+    """A flat taker can't begin with it; what the maker was matched with otherwise stands."""
+    maker = stage.submit(A, -5, 0)
+    stage.submit(B, 0, 0, base=45 * WAD // 10)
     taker = stage.submit(TAKER, 5, 0)
     stage.settle()
-    assert (ended(taker), maker.left) == ((End.REFUSED, 0, 0), WAD // 2)
+    assert (maker.end, maker.filled, maker.left) == (End.REFUSED, 45 * WAD // 10, 0)
+    assert (ended(taker), stage.base(TAKER)) == ((None, 5, 0), 0)
 
 
 def test_round__more_makers_than_one_call_takes__in_several(stage: Stage) -> None:
@@ -202,6 +211,18 @@ def test_round__more_makers_than_one_call_takes__in_several(stage: Stage) -> Non
     stage.settle()
     assert (ended(taker), stage.base(TAKER)) == ((None, 0, 90), 90)
     assert stage.chain.nonce == 2
+
+
+def test_work__more_than_a_block_holds__the_oldest_takers_first(stage: Stage) -> None:
+    for number in (A, B, C):
+        for _ in range(15):
+            stage.submit(TAKER, -2, 0)
+        stage.submit(number, 30, 0)
+    assert [len(work.matches) for work in stage.engine.work(9)] == [15, 15]
+    assert [work.taker.order.account for work in stage.engine.work(1)] == [account_of(A)]
+    assert stage.engine.work(9, waiting={ETH}) == []
+    stage.settle()
+    assert [stage.base(number) for number in (A, B, C)] == [30, 30, 30]
 
 
 def test_round__several_takers__one_round(stage: Stage) -> None:
@@ -238,4 +259,4 @@ def test_settle__ten_thousand_orders_a_hundred_fail__as_if_those_had_never_been(
     assert ended(taker) == (None, 0, 500)
     assert [stage.base(number) for number in (*bad_makers, TAKER)] == [0, 0, 500]
     assert len(stage.engine.book(ETH)) == 10_000 - 300 - 50
-    assert stage.engine.pending_matches == 0
+    assert len(stage.engine.pending) == 0

@@ -197,6 +197,27 @@ def test_send_many__one_fails__the_others_go_on(token: Deployed, signer: Signer)
     assert signer.send_many([]) == []
 
 
+def test_sign_many__broadcast_twice__mined_once(token: Deployed, signer: Signer) -> None:
+    first = token.chain.nonce(signer)
+    signed = signer.sign_many([token.prepare("mint", signer, amount, gas=100_000) for amount in (1, 2)])
+    assert [one.nonce for one in signed] == [first, first + 1]
+    assert token.chain.nonce(signer) == first
+    signer.broadcast(signed)
+    signer.broadcast(signed)
+    receipts = [token.chain.wait_for(one.tx_hash) for one in signed]
+    assert [token.event(receipt, "Transfer")["value"] for receipt in receipts] == [1, 2]
+    assert token.chain.nonce(signer) == signer.nonce == first + 2
+
+
+def test_sign_many__not_sent__nonces_free_again(token: Deployed, signer: Signer) -> None:
+    first = signer.nonce
+    assert signer.sign_many([]) == []
+    signer.sign_many([token.prepare("mint", signer, 1, gas=100_000)])
+    assert signer.nonce == first + 1
+    signer.forget_nonce()
+    assert signer.nonce == first
+
+
 def test_fees__tip__is_the_nodes_up_to_ours(chain: Chain) -> None:
     _, suggested = chain.fees(fresh=True)
     chain.max_tip = suggested - 1

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from plimsoll.chain.transactions import Receipt, Signer
+from plimsoll.chain.transactions import Receipt
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
 from plimsoll.core.orders import NO_SCOPE, Order, Scope, TimeInForce
@@ -17,7 +17,7 @@ from plimsoll.sdk.compositions import bracket, trail
 from plimsoll.sdk.delegates import scope_of
 from plimsoll.sdk.events import AllCancelled, DelegateSet, MatchSkipped, OrdersMatched, Relayed, decode_all
 from plimsoll.sdk.order_book import OrderStatus
-from plimsoll.sdk.orders import limit_order, market_order, stop_loss_order
+from plimsoll.sdk.orders import limit_order, market_order, stop_loss_order, take_profit_order
 from plimsoll.sdk.signed import SignedOrder
 from plimsoll.sdk.signing import Cancel, CancelAll, Delegation, Domain, order_hash, sign
 from tests.support.core import BTC, ETH, ORDER_CONFIG
@@ -35,6 +35,13 @@ YES = bytes.fromhex("631626ba7e60e01b60005260206000f3")
 
 def waiting(trader: Plimsoll, price: int = 2_000 * WAD, counter: int = 0) -> Order:
     return limit_order(trader.account(), ETH, WAD, price, counter=counter)
+
+
+def dip(trader: Plimsoll, price: int = 2_000 * WAD) -> Order:
+    """What others can place instead of a limit order at that price."""
+    return take_profit_order(
+        trader.account(), ETH, WAD, price, acceptable_price=price, reduce_only=False, counter=trader.counter_of()
+    )
 
 
 def cash(world: World, account: int) -> int:
@@ -144,14 +151,14 @@ def test_cancel_together__several__are_spent(trader: Plimsoll) -> None:
     trader.place_together(orders[:2])
     trader.cancel_together(orders)  # the third was never placed, and can't be any more
     assert {trader.commitment(order).status for order in orders} == {OrderStatus.SPENT}
-    with pytest.raises(UserError, match="this order was placed before"):
+    with pytest.raises(UserError, match="order: this order or signature was used before"):
         trader.place(orders[2])
 
 
 def test_cancel_all__orders_that_wait__are_dead_and_new_ones_count_on(world: World, trader: Plimsoll) -> None:
     waits = trader.place(waiting(trader))
     queued = trader.place(market_order(trader.account(), ETH, WAD))
-    signed = trader.signed(waiting(trader))
+    signed = trader.signed(dip(trader))
     (cancelled,) = _of(trader, trader.cancel_all(), AllCancelled)
     assert (cancelled.account, cancelled.counter) == (trader.account(), 1)
     assert [one.hash for one in trader.open_orders()] == [queued.hash]
@@ -168,14 +175,68 @@ def test_cancel_all__orders_that_wait__are_dead_and_new_ones_count_on(world: Wor
 
 
 def test_place_for__relayed__pays_whoever_brings_it(world: World, trader: Plimsoll, relayer: Plimsoll) -> None:
-    signed = trader.signed(waiting(trader))
+    signed = trader.signed(dip(trader))
     before = cash(world, trader.account())
     placed = relayer.place_for(signed)
     assert placed.hash == signed.hash
     assert cash(world, trader.account()) == before - RELAY_FEE
     assert cash(world, relayer.account()) == RELAY_FEE
-    with pytest.raises(UserError, match="order: this order was placed before"):
+    with pytest.raises(UserError, match="order: this order or signature was used before"):
         relayer.place_for(signed)
+    world.tick(2, {ETH: 1_999 * WAD})
+    world.execute(placed)
+    assert trader.wait_for(placed, 1).status == "filled"
+
+
+LIMIT_IS_FOR_MATCHING = (
+    "^order: a signed limit order is for matching; use a take-profit order with the same trigger and limit, or place "
+    "it yourself$"
+)
+
+
+def test_place_for__limit_order__says_what_to_do_and_sends_nothing(
+    world: World, trader: Plimsoll, relayer: Plimsoll
+) -> None:
+    limit = trader.signed(waiting(trader))
+    sent = len(world.node.sent)
+    with pytest.raises(UserError, match=LIMIT_IS_FOR_MATCHING):
+        relayer.place_for(limit)
+    whole = bracket(waiting(trader), 1_900 * WAD, 2_100 * WAD)
+    with pytest.raises(UserError, match=LIMIT_IS_FOR_MATCHING):
+        relayer.place_for_together(trader.signed(order) for order in whole)
+    assert len(world.node.sent) == sent
+    assert relayer.commitment(limit.order).status == OrderStatus.NONE
+    trader.place(limit.order)
+    assert [one.order for one in trader.open_orders()] == [limit.order]
+
+
+def test_place_for__limit_order_past_the_sdk__is_refused_in_words(trader: Plimsoll, relayer: Plimsoll) -> None:
+    limit = trader.signed(waiting(trader))
+    with pytest.raises(UserError, match=r"^relay: only limit orders are matched, and nobody can place"):
+        _transact(relayer, "relay", "placeFor", limit.order, limit.signature)
+
+
+def test_place_for_together__exits_of_a_limit_order__wait_until_it_is_matched(
+    world: World, trader: Plimsoll, relayer: Plimsoll
+) -> None:
+    whole = bracket(limit_order(trader.account(), ETH, WAD, PRICE), 2_900 * WAD, 3_100 * WAD)
+    exits = relayer.place_for_together(trader.signed(order) for order in whole[1:])
+    world.tick(2, {ETH: 2_900 * WAD})
+    with pytest.raises(UserError, match="the order that it waits for is not filled yet"):
+        _execute(world, exits[0].order)
+    world.tick(1, {ETH: PRICE})
+    relayer.match(signed(world.trader("maker", 10_000), -WAD), trader.signed(whole.entry), WAD)
+    world.tick(1, {ETH: 2_900 * WAD})
+    world.execute(exits[0])
+    assert trader.position("ETH") is None
+
+
+def test_place_for_together__bracket_entered_by_a_take_profit__is_one_transaction(
+    trader: Plimsoll, relayer: Plimsoll
+) -> None:
+    whole = bracket(dip(trader), 1_900 * WAD, 2_100 * WAD)
+    relayer.place_for_together(trader.signed(order) for order in whole)
+    assert [one.order for one in trader.open_orders()] == list(whole)
 
 
 def test_place_for_together__a_bracket_signed__is_one_transaction(trader: Plimsoll, relayer: Plimsoll) -> None:
@@ -186,7 +247,7 @@ def test_place_for_together__a_bracket_signed__is_one_transaction(trader: Plimso
 
 
 def test_place_for__signature_of_nobody_or_a_stranger__says_so(trader: Plimsoll, relayer: Plimsoll) -> None:
-    order = waiting(trader)
+    order = dip(trader)
     with pytest.raises(UserError, match="order: the signature is nobody's, and account 0x"):
         relayer.place_for(SignedOrder(order, b"\1" * 64))
     with pytest.raises(UserError, match=rf"order: {relayer.signer.address} is neither the owner of account 0x"):
@@ -197,7 +258,7 @@ def test_place_for__signature_of_nobody_or_a_stranger__says_so(trader: Plimsoll,
 def test_place_for__of_another_domain__is_a_strangers(
     trader: Plimsoll, relayer: Plimsoll, domain: Domain | None
 ) -> None:
-    order, own = waiting(trader), trader.domain
+    order, own = dip(trader), trader.domain
     signature = sign(order, domain or Domain(own.chain_id + 1, own.order_book), trader.signer)
     with pytest.raises(UserError, match=r"order: 0x.* is neither the owner"):
         relayer.place_for(SignedOrder(order, signature))
@@ -287,7 +348,7 @@ def test_set_delegate_for__relayed__once(world: World, trader: Plimsoll, relayer
     relayer.set_delegate_for(message, signature)
     assert relayer.delegation(relayer.signer.address, trader.account()).scope == scope
     assert cash(world, relayer.account()) == WAD
-    with pytest.raises(UserError, match="delegate: this order was placed before"):
+    with pytest.raises(UserError, match="delegate: this order or signature was used before"):
         relayer.set_delegate_for(message, signature)
 
 
@@ -381,6 +442,7 @@ def test_match__what_the_rules_refuse__is_in_words(trader: Plimsoll, maker: Plim
         (offer, signed(maker, WAD), WAD, "match: both orders have the same owner"),
         (offer, signed(trader, -WAD), WAD, "match: the orders are of the same side"),
         (offer, bid, 0, "match: the size is zero"),
+        (offer, bid, WAD // 4, r"match: a match of \$750.00 is too small; it needs \$1,000.00, or to be all"),
         (offer, signed(trader, WAD, in_force=TimeInForce.POST_ONLY), WAD, "match: its time in force is for orders"),
     ]
     for one, other, base, said in cases:
@@ -395,10 +457,12 @@ def test_match__what_the_rules_refuse__is_in_words(trader: Plimsoll, maker: Plim
 
 
 def _execute(world: World, order: Order) -> None:
-    anyone: Signer = world.signer("anyone")
-    client = world.client(anyone)
-    with client._refusals("execute"):
-        world.contracts.order_book.transact(anyone, "execute", order, [])
+    _transact(world.client(world.signer("anyone")), "execute", "execute", order, [])
+
+
+def _transact(client: Plimsoll, what: str, name: str, *args: object) -> None:
+    with client._refusals(what):
+        client.contracts.order_book.transact(client.signer, name, *args)
 
 
 def _of(client: Plimsoll, receipt: Receipt, kind: type[Record]) -> list[Record]:

@@ -24,6 +24,7 @@ from plimsoll.sdk.orders import (
     market_order,
     new_salt,
     order_from,
+    require_relayable,
     stop_loss_order,
     take_profit_order,
 )
@@ -157,6 +158,28 @@ def test_stop_loss_order__acceptable_better_than_the_trigger__is_refused(base: i
     assert stop_loss_order(ACCOUNT, 1, base, PRICE, acceptable_price=PRICE).acceptable_price == PRICE
     take_profit = take_profit_order(ACCOUNT, 1, base, PRICE, acceptable_price=acceptable)  # a limit order, in effect
     assert take_profit.acceptable_price == acceptable
+
+
+# --- on signatures -----------------------------------------------------------------------------------------------
+
+
+def test_require_relayable__any_kind_but_limit__is_fine() -> None:
+    for order in (
+        market_order(ACCOUNT, 1, 5, expiry=99),
+        stop_loss_order(ACCOUNT, 1, -5, PRICE),
+        take_profit_order(ACCOUNT, 1, 5, PRICE, acceptable_price=PRICE, reduce_only=False),
+    ):
+        require_relayable(order)
+
+
+@pytest.mark.parametrize("in_force", TimeInForce)
+@pytest.mark.parametrize("reduce_only", [False, True])
+def test_require_relayable__limit_order__is_for_matching(in_force: TimeInForce, reduce_only: bool) -> None:
+    order = limit_order(ACCOUNT, 1, 5, PRICE, time_in_force=in_force, reduce_only=reduce_only)
+    said = "order: a signed limit order is for matching; use a take-profit order with the same trigger and limit, or"
+    with pytest.raises(UserError, match=said) as refused:
+        require_relayable(order)
+    assert "\n" not in str(refused.value)
 
 
 # --- structs -----------------------------------------------------------------------------------------------------

@@ -56,6 +56,13 @@ def test_refusals_as_user_errors__a_revert__starts_with_what_was_tried() -> None
             "the delegate may trade $250.00 more today, and this counts as $1,000.00",
         ),
         ("OrderBook_Overfilled", {"hash": b"", "left": 5 * 10**17}, "only 0.5 of the order is left"),
+        ("OrderBook_InvalidTerms", {"field": b"base".ljust(32, b"\0")}, "the size is out of range"),
+        ("OrderBook_AlreadyUsed", {"hash": b""}, "this order or signature was used before"),
+        (
+            "OrderBook_TooSmall",
+            {"notional": 75 * 10**17, "minimum": 10**21},
+            "a match of $7.50 is too small; it needs $1,000.00, or to be all that is left of one of the orders",
+        ),
     ],
 )
 def test_in_words__orders__say_what_is_wrong(name: str, values: dict[str, object], said: str) -> None:

@@ -162,12 +162,29 @@ def test_sign__a_limit_order__is_json_and_sends_nothing(world: World, trader: Pl
 
 
 def test_relay__what_was_signed__is_placed_by_somebody_else(world: World, trader: Plimsoll, run: Run) -> None:
-    signed = run("sign", "limit", "buy", "ETH", "1", "2_500").output
+    world.open(trader, "ETH", "1")
+    signed = run("sign", "stop-loss", "ETH", "2_500").output
     lines = done(run("relay", "-", "--account", "relayer", stdin=signed))
-    assert lines[0] == "placed       limit ETH/USD +1 at $2,500.00 or better"
+    assert lines[0] == (
+        "placed       stop-loss ETH/USD -1 once the index is at $2,500.00 or below, at any price, reduce only"
+    )
     assert [order.hash.hex() for order in trader.open_orders()] == [lines[1].split()[1][2:]]
     assert world.core.vault.cashOf(world.client(world.signer("relayer")).account()) == WAD // 10
-    refused(run("relay", "-", stdin=signed), "error: order: this order was placed before")
+    refused(run("relay", "-", stdin=signed), "error: order: this order or signature was used before")
+
+
+def test_relay__a_signed_limit_order__is_for_matching(trader: Plimsoll, run: Run) -> None:
+    said = (
+        "error: order: a signed limit order is for matching; use a take-profit order with the same trigger and limit, "
+        "or place it yourself\n"
+    )
+    for arguments in (
+        ("limit", "buy", "ETH", "1", "2_500"),
+        ("bracket", "buy", "ETH", "1", "--stop", "2_900", "--profit", "3_100", "--price", "2_950"),
+    ):
+        signed = run("sign", *arguments).output
+        refused(run("relay", "-", "--account", "relayer", stdin=signed), said)
+    assert trader.open_orders() == []
 
 
 def test_relay__a_bracket_from_a_file__is_placed_together(trader: Plimsoll, run: Run, tmp_path: Path) -> None:

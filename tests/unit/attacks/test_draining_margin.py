@@ -14,6 +14,7 @@ from tests.support.core import (
     LIMIT_ORDER,
     MAX_PRICE,
     ORDER_CONFIG,
+    TAKE_PROFIT,
     WAD,
     Core,
     account_id,
@@ -145,7 +146,7 @@ def test_draining__by_relay_fees__stops_at_what_could_be_withdrawn(evm: Evm) -> 
         core.order_book.cancelAllFor(account, counter, more, signed.cancel_all(account, counter, more), sender=KEEPER)
     core.order_book.cancelFor(order, left, signed.cancel(order, left), sender=KEEPER)
     relay_fee = int(ORDER_CONFIG["relayFee"])
-    waiting = core.order(account, ETH, WAD, kind=LIMIT_ORDER)
+    waiting = core.order(account, ETH, WAD, kind=TAKE_PROFIT, trigger=ETH_PRICE)
     with reverts("OrderBook_InsufficientCash", 0, relay_fee):
         core.order_book.placeFor(waiting, signed.order(waiting), sender=KEEPER)
     equity, maintenance = core.market.healthOf(account)
@@ -165,7 +166,7 @@ def test_draining__by_relay_fees_of_reductions__stops_at_maintenance(evm: Evm) -
     placed = 0
     while True:
         equity, maintenance = core.market.healthOf(account)
-        order = core.order(account, ETH, -SMALLEST, kind=LIMIT_ORDER, reduce_only=True)
+        order = core.order(account, ETH, -SMALLEST, kind=TAKE_PROFIT, trigger=2 * ETH_PRICE, reduce_only=True)
         if equity - maintenance < 10 * WAD:
             break
         core.order_book.placeFor(order, signed.order(order), sender=KEEPER)

@@ -12,6 +12,9 @@ from plimsoll.sdk.signing import Delegation, Domain, struct_hash
 from tests.support.core import (
     ETH,
     ETH_PRICE,
+    FILL_OR_KILL,
+    GOOD_TILL_TIME,
+    IMMEDIATE_OR_CANCEL,
     LIMIT_ORDER,
     ORDER_CONFIG,
     POST_ONLY,
@@ -24,11 +27,20 @@ from tests.support.core import (
     owner_of,
 )
 from tests.support.evm import ZERO_ADDRESS, Evm, reverts
-from tests.support.signed import Signed
+from tests.support.signed import Signed, key_of
 from tests.unit.attacks.reference import MALLORY, main_account, wealth
 from tests.unit.market.reference import maintenance
 from tests.unit.orders.matched import hold, pair, sums
-from tests.unit.orders.reference import EXECUTION_FEE, WAITING, fee_reserve, fill, hash_of, status
+from tests.unit.orders.reference import (
+    EXECUTION_FEE,
+    FILLED,
+    WAITING,
+    ceil_div,
+    fee_reserve,
+    fill,
+    hash_of,
+    status,
+)
 from tests.unit.orders.steps import set_cash
 
 RELAY_FEE: int = ORDER_CONFIG["relayFee"]
@@ -221,11 +233,11 @@ def at_its_margin(core: Core, signed: Signed) -> int:
 def test_relayer__of_one_who_has_nothing_free__draws_out_no_margin(core: Core, signed: Signed) -> None:
     """Margin that relay fees could take would be money that leaves a position past every check of a withdrawal."""
     victim = at_its_margin(core, signed)
-    limit = core.order(victim, ETH, WAD, kind=LIMIT_ORDER)
+    waits = core.order(victim, ETH, WAD, kind=TAKE_PROFIT, trigger=ETH_PRICE)
     with reverts("OrderBook_InsufficientCash", 0, RELAY_FEE):
-        core.order_book.placeFor(limit, signed.order(limit), sender=MALLORY)
+        core.order_book.placeFor(waits, signed.order(waits), sender=MALLORY)
     with reverts("OrderBook_InsufficientCash", 0, 10 * WAD):
-        core.order_book.cancelFor(limit, 10 * WAD, signed.cancel(limit, 10 * WAD), sender=MALLORY)
+        core.order_book.cancelFor(waits, 10 * WAD, signed.cancel(waits, 10 * WAD), sender=MALLORY)
     with reverts("OrderBook_InsufficientCash", 0, 1):
         core.order_book.cancelAllFor(victim, 1, 1, signed.cancel_all(victim, 1, 1), sender=MALLORY)
     scope = Scope(1, 2**40 - 1, 1_000)
@@ -233,7 +245,7 @@ def test_relayer__of_one_who_has_nothing_free__draws_out_no_margin(core: Core, s
         signature = signed.delegation(victim, MALLORY, scope, 1, 1)
         core.order_book.setDelegateFor(victim, MALLORY, scope, 1, 1, signature, sender=MALLORY)
     assert core.cash(account_id(MALLORY)) == 0
-    core.order_book.cancelFor(limit, 0, signed.cancel(limit), sender=MALLORY).event("OrderCancelled")
+    core.order_book.cancelFor(waits, 0, signed.cancel(waits), sender=MALLORY).event("OrderCancelled")
     core.check_sums()
 
 
@@ -259,7 +271,7 @@ def test_own_executor__whose_orders_fail__draws_out_no_margin(core: Core, signed
 
 def test_relayer__who_brings_each_signature_again_and_again__is_paid_once_each(core: Core, signed: Signed) -> None:
     victim = signed.trader("victim", 1_000)
-    orders = [core.order(victim, ETH, WAD, kind=LIMIT_ORDER) for _ in range(5)]
+    orders = [core.order(victim, ETH, WAD, kind=TAKE_PROFIT, trigger=ETH_PRICE) for _ in range(5)]
     signatures = [signed.order(order) for order in orders]
     for order, signature in zip(orders, signatures, strict=True):
         core.order_book.placeFor(order, signature, sender=MALLORY)
@@ -271,21 +283,32 @@ def test_relayer__who_brings_each_signature_again_and_again__is_paid_once_each(c
     core.check_sums()
 
 
-def test_relayer__of_a_books_resting_orders__can_not_place_those_that_are_post_only(core: Core, signed: Signed) -> None:
-    """A signed limit order good till time may be placed as well as matched: whoever has the signatures of a book could
-    take its orders out of it, against the pool, and be paid a relay fee for each. A maker's are post-only, which are
-    good for nothing but a match."""
-    maker = signed.trader("maker", 10_000)
-    resting = signed.limit(maker, ETH, -WAD, ETH_PRICE, time_in_force=POST_ONLY)
-    with reverts("OrderBook_InvalidTerms", b"timeInForce".ljust(32, b"\0")):
-        core.order_book.placeFor(resting, signed.order(resting), sender=MALLORY)
-    signed.match(resting, signed.limit(signed.trader("taker", 10_000), ETH, WAD, ETH_PRICE))
-
-    other = signed.limit(maker, ETH, -WAD, ETH_PRICE)
-    core.order_book.placeFor(other, signed.order(other), sender=MALLORY)
-    assert core.cash(account_id(MALLORY)) == RELAY_FEE
-    with reverts("OrderBook_UnknownOrder", hash_of(core, other)):
-        signed.match(other, signed.limit(signed.trader("taker", 10_000), ETH, WAD, ETH_PRICE))
+@pytest.mark.parametrize(
+    ("in_force", "named"),
+    [
+        (GOOD_TILL_TIME, b"kind"),
+        (POST_ONLY, b"timeInForce"),
+        (IMMEDIATE_OR_CANCEL, b"timeInForce"),
+        (FILL_OR_KILL, b"timeInForce"),
+    ],
+)
+def test_relayer__of_the_orders_of_a_book__can_place_none_and_earns_nothing(
+    core: Core, signed: Signed, in_force: int, named: bytes
+) -> None:
+    """A book shows the signatures it has: whoever may place those orders takes them out of it, against the pool, and is
+    paid a relay fee for each. In a draft he emptied a book of all that was good till time."""
+    maker, taker = signed.trader("maker", 10_000), signed.trader("taker", 10_000)
+    theirs = [signed.limit(maker, ETH, -WAD, ETH_PRICE, time_in_force=in_force) for _ in range(3)]
+    bids = [signed.limit(taker, ETH, WAD, ETH_PRICE) for _ in theirs]
+    for order in theirs:
+        with reverts("OrderBook_InvalidTerms", named.ljust(32, b"\0")):
+            core.order_book.placeFor(order, signed.order(order), sender=MALLORY)
+    calls = [core.order_book.placeFor.encode(order, signed.order(order)) for order in theirs]
+    with reverts("OrderBook_InvalidTerms", named.ljust(32, b"\0")):
+        core.order_book.multicall(calls, sender=MALLORY)
+    assert (core.cash(account_id(MALLORY)), core.cash(maker)) == (0, 10_000 * WAD)
+    for order, bid in zip(theirs, bids, strict=True):  # all are there still
+        signed.match(*((order, bid) if in_force in (GOOD_TILL_TIME, POST_ONLY) else (bid, order)))
     core.check_sums()
 
 
@@ -305,30 +328,82 @@ def test_signatures__for_the_protocols_own_accounts__are_nobodys(core: Core, sig
 # --- a hostile matcher ---
 
 
-def test_matcher__who_fills_a_wei_at_a_time__earns_one_execution_fee(core: Core, signed: Signed) -> None:
-    """Each fill rounds the taker's quote and both fees by a wei at most: a hundred fills are a few hundred wei."""
+LEAST = ceil_div(1_000 * WAD * WAD, ETH_PRICE)
+"""The smallest size that is worth a match, at a price of `ETH_PRICE` or a wei more."""
+
+
+@pytest.mark.parametrize("time_in_force", [GOOD_TILL_TIME, IMMEDIATE_OR_CANCEL])
+@pytest.mark.parametrize("size", [1, 10**12, LEAST - 1])
+def test_matcher__who_fills_a_wei_of_two_orders__is_refused_and_earns_nothing(
+    core: Core, signed: Signed, time_in_force: int, size: int
+) -> None:
+    """In a draft a wei ended an immediate-or-cancel order, whose rest is spent, and earned the execution fee."""
     maker, taker = signed.trader("maker", 100_000), signed.trader("taker", 100_000)
     hold(signed, taker, maker, SIZE)
-    made, taken = pair(signed, maker, taker, SIZE, ETH_PRICE + 1)
+    made, taken = pair(signed, maker, taker, SIZE, time_in_force=time_in_force)
     before = wealth(core, [maker]), wealth(core, [taker])
-    for _ in range(100):
-        signed.match(made, taken, 1, sender=MALLORY)
-    assert core.cash(account_id(MALLORY)) == EXECUTION_FEE
-    assert core.order_book.commitment(hash_of(core, taken)).amount == 100
-    lost = before[0] - wealth(core, [maker]), before[1] - wealth(core, [taker]) - EXECUTION_FEE
-    one = sums(1, ETH_PRICE + 1)
-    assert 0 <= sum(lost) <= 100 * (one.maker_fee + one.taker_fee) + 4
-    assert max(lost) <= 100 * (one.taker_fee + 1) + 4
-    signed.match(made, taken, SIZE - 100, sender=MALLORY)
-    assert core.cash(account_id(MALLORY)) == EXECUTION_FEE
+    too_small = ("OrderBook_TooSmall", size * ETH_PRICE // WAD, 1_000 * WAD)
+    with reverts(*too_small):
+        signed.match(made, taken, size, sender=MALLORY)
+    with reverts("OrderBook_NothingMatched", hash_of(core, taken)):
+        signed.match_batch(taken, [signed.fill(made, size)] * 3, sender=MALLORY)
+    assert (core.cash(account_id(MALLORY)), status(core, made), status(core, taken)) == (0, 0, 0)
+    assert (wealth(core, [maker]), wealth(core, [taker])) == before
+    signed.match(made, taken, sender=MALLORY)
+    assert status(core, taken) == FILLED
     core.check_sums()
 
 
-def test_matcher__who_opens_a_wei_first__is_refused(core: Core, signed: Signed) -> None:
-    """No position below the minimum comes of it, of either."""
-    made, taken = pair(signed, signed.trader("maker", 10_000), signed.trader("taker", 10_000), SIZE)
+def test_matcher__who_fills_as_little_as_he_may__earns_one_execution_fee(core: Core, signed: Signed) -> None:
+    """Each fill rounds the taker's quote and both fees by a wei at most: a hundred fills are a few hundred wei."""
+    maker, taker = signed.trader("maker", 100_000), signed.trader("taker", 100_000)
+    hold(signed, taker, maker, SIZE)
+    count, price = 100, ETH_PRICE + 1
+    total = count * LEAST + 1
+    made, taken = pair(signed, maker, taker, total, price)
+    before = wealth(core, [maker]), wealth(core, [taker])
+    for _ in range(count):
+        signed.match(made, taken, LEAST, sender=MALLORY)
+    assert core.cash(account_id(MALLORY)) == EXECUTION_FEE
+    assert core.order_book.commitment(hash_of(core, taken)).amount == total - 1
+    signed.match(made, taken, 1, sender=MALLORY)  # all that is left
+    assert core.cash(account_id(MALLORY)) == EXECUTION_FEE
+    lost = before[0] - wealth(core, [maker]), before[1] - wealth(core, [taker]) - EXECUTION_FEE
+    whole = sums(total, price)
+    won = total * price // WAD - total * ETH_PRICE // WAD  # by the maker, against the index
+    assert 0 <= sum(lost) - whole.maker_fee - whole.taker_fee <= 2 * count + 4
+    assert abs(lost[0] + won - whole.maker_fee) <= 2 * count + 4
+    assert abs(lost[1] - won - whole.taker_fee) <= 2 * count + 4
+    core.check_sums()
+
+
+def test_matcher__who_opens_less_than_a_position__is_refused(core: Core, signed: Signed) -> None:
+    """No position below the minimum comes of it, of either: a wei of two orders is too small, and two orders of a wei
+    make no position."""
+    maker, taker = signed.trader("maker", 10_000), signed.trader("taker", 10_000)
+    with reverts("OrderBook_TooSmall", 1 * ETH_PRICE // WAD, 1_000 * WAD):
+        signed.match(*pair(signed, maker, taker, SIZE), 1, sender=MALLORY)
     with reverts("PerpMarket_BelowMinimumPosition", 1 * ETH_PRICE // WAD, 1_000 * WAD):
-        signed.match(made, taken, 1, sender=MALLORY)
+        signed.match(*pair(signed, maker, taker, 1), sender=MALLORY)
+    core.check_sums()
+
+
+@pytest.mark.parametrize("held", [0, WAD], ids=["no position", "a position"])
+def test_matcher__with_a_maker_of_a_wei_of_his_own__uses_up_no_order_and_no_budget(
+    core: Core, signed: Signed, held: int
+) -> None:
+    """In a draft all that was left of either order was enough for a match, so that a wei, signed for this, ended an
+    immediate-or-cancel order for one execution fee, and six of them used up a delegate's day. A maker that is dust as a
+    whole is refused."""
+    crumbs, taker = signed.trader("mallory", 10_000), signed.trader("taker", 100_000)
+    hold(signed, *((taker, crumbs) if held else (signed.trader("other", 100_000), crumbs)), WAD)
+    bot = key_of("bot")
+    core.order_book.setDelegate(taker, bot.address, SCOPE._replace(daily_budget=6_000), sender=owner_of(taker))
+    taken = signed.limit(taker, ETH, SIZE, ETH_PRICE, time_in_force=IMMEDIATE_OR_CANCEL)
+    with reverts("OrderBook_TooSmall", ETH_PRICE // WAD, 1_000 * WAD):
+        signed.match(signed.limit(crumbs, ETH, -1, ETH_PRICE), taken, taker_key=bot, sender=MALLORY)
+    assert core.order_book.commitment(hash_of(core, taken)) == (0, 0, 0, 0, 0)
+    assert core.order_book.delegation(taker, bot.address)[1] == core.cash(account_id(MALLORY)) == 0
     core.check_sums()
 
 

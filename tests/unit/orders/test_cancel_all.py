@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.support.core import ETH, ETH_PRICE, KEEPER, LIMIT_ORDER, MARKET_ORDER, STOP_LOSS, WAD, Core, actor, owner_of
+from tests.support.core import (
+    ETH,
+    ETH_PRICE,
+    KEEPER,
+    LIMIT_ORDER,
+    MARKET_ORDER,
+    STOP_LOSS,
+    TAKE_PROFIT,
+    WAD,
+    Core,
+    actor,
+    owner_of,
+)
 from tests.support.evm import reverts
 from tests.support.signed import Signed
 from tests.unit.orders.reference import DELAY, FILLED, MATCHING, QUEUED, WAITING, hash_of, status
@@ -140,21 +152,28 @@ def test_cancel_all__again_under_the_new_counter__signed_orders_are_matched(core
     core.check_sums()
 
 
-def _order(core: Core, signed: Signed, account: int) -> Callable[[], Any]:
-    order = signed.limit(account, ETH, WAD, ETH_PRICE)
+def _placing(core: Core, signed: Signed, account: int) -> Callable[[], Any]:
+    order = core.order(account, ETH, WAD, kind=TAKE_PROFIT, trigger=ETH_PRICE)
     return lambda: core.order_book.placeFor(order, signed.order(order), sender=KEEPER)
 
 
+def _matching(core: Core, signed: Signed, account: int) -> Callable[[], Any]:
+    made = signed.limit(account, ETH, -WAD, ETH_PRICE)
+    taken = signed.limit(signed.trader("taker", 10_000), ETH, WAD, ETH_PRICE)
+    return lambda: signed.match(made, taken)
+
+
+@pytest.mark.parametrize("use", [_placing, _matching], ids=["placed", "matched"])
 @pytest.mark.parametrize("bumps", [1, 2])
 def test_cancel_all__what_was_signed_under_any_older_counter__stays_dead(
-    core: Core, signed: Signed, bumps: int
+    core: Core, signed: Signed, bumps: int, use: Callable[[Core, Signed, int], Callable[[], Any]]
 ) -> None:
     trader = signed.trader("trader", 10_000)
-    place = _order(core, signed, trader)
+    bring = use(core, signed, trader)
     for _ in range(bumps):
         core.order_book.cancelAll(trader, sender=owner_of(trader))
     with reverts("OrderBook_WrongCounter", trader, bumps):
-        place()
+        bring()
 
 
 def test_cancel__order_of_an_old_counter__is_spent_all_the_same(core: Core, trader: int) -> None:

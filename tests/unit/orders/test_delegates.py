@@ -370,14 +370,43 @@ def test_match__signed_by_a_delegate__needs_the_permission_for_it(
     core.check_sums()
 
 
-def test_match__dust_signed_by_a_delegate__uses_a_thousand_each_time(core: Core, signed: Signed, alice: int) -> None:
+def test_match__dust_of_what_a_delegate_signed__is_refused_and_uses_no_budget(
+    core: Core, signed: Signed, alice: int
+) -> None:
+    """Each fill counts a thousand: a matcher who brought a wei of his order at a time would leave him none."""
+    other = signed.trader("other", 100_000)
+    signed.match(*pair(signed, other, alice, WAD))
+    allow(core, alice, may_match=True, daily_budget=3_000)
+    made, taken = pair(signed, other, alice, WAD)
+    for dust in (1, WAD // 3):
+        with reverts("OrderBook_TooSmall", dust * ETH_PRICE // WAD, 1_000 * WAD):
+            signed.match(made, taken, dust, taker_key=KEY)
+    assert used(core, alice) == 0
+    signed.match(made, taken, taker_key=KEY)
+    assert used(core, alice) == 3_000
+    core.check_sums()
+
+
+def test_match__dust_that_is_all_a_delegate_signed__uses_a_thousand_each_time(
+    core: Core, signed: Signed, alice: int
+) -> None:
     other = signed.trader("other", 100_000)
     signed.match(*pair(signed, other, alice, WAD))
     allow(core, alice, may_match=True, daily_budget=2_000)
-    made, taken = pair(signed, other, alice, WAD)
-    signed.match(made, taken, 1, taker_key=KEY)
-    signed.match(made, taken, 1, taker_key=KEY)
+    for _ in range(2):
+        signed.match(*pair(signed, other, alice, 1), taker_key=KEY)
     with reverts("OrderBook_BudgetExceeded", alice, BOT, 0, 1_000):
+        signed.match(*pair(signed, other, alice, 1), taker_key=KEY)
+    core.check_sums()
+
+
+def test_match__too_small_for_a_budget_that_is_used_up__names_the_budget(
+    core: Core, signed: Signed, alice: int
+) -> None:
+    """5 before 6."""
+    allow(core, alice, may_match=True, daily_budget=999)
+    made, taken = pair(signed, signed.trader("other", 100_000), alice, WAD)
+    with reverts("OrderBook_BudgetExceeded", alice, BOT, 999, 1_000):
         signed.match(made, taken, 1, taker_key=KEY)
     core.check_sums()
 

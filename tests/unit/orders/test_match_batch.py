@@ -163,7 +163,7 @@ def _reduce_only(core: Core, signed: Signed, order: dict[str, Any]) -> tuple[Any
     return "PerpMarket_NothingToReduce", order["account"], ETH
 
 
-def _too_small(core: Core, signed: Signed, order: dict[str, Any]) -> tuple[Any, ...]:
+def _overfilled(core: Core, signed: Signed, order: dict[str, Any]) -> tuple[Any, ...]:
     order["base"] = -WAD
     return "OrderBook_Overfilled", hash_of(core, order), WAD
 
@@ -178,7 +178,7 @@ FAILURES: dict[str, Callable[[Core, Signed, dict[str, Any]], tuple[Any, ...]]] =
     "the taker's own": _own,
     "of the same side": _wrong_side,
     "reduce-only without a position": _reduce_only,
-    "too small": _too_small,
+    "less than that": _overfilled,
 }
 
 
@@ -268,6 +268,90 @@ def test_match_batch__a_hundred_makers_of_whom_some_fail__the_others_are_matched
     assert [status(core, order) for order in made] == [NONE if order in failing else FILLED for order in made]
     assert core.market.position(taker, ETH)[0] == receipt.value
     assert core.cash(KEEPER_ACCOUNT) == EXECUTION_FEE
+    core.check_sums()
+
+
+# --- dust ---
+
+
+def holding(signed: Signed, taker: int, makers: list[dict[str, Any]]) -> None:
+    """Positions of all that no dust brings below the minimum."""
+    for order in makers:
+        hold(signed, taker, order["account"], WAD)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "in the middle", "last"])
+def test_match_batch__dust_of_a_maker__is_skipped_and_the_others_are_matched(
+    core: Core, signed: Signed, taker: int, place: int
+) -> None:
+    made = maker_orders(signed, 3, -WAD)
+    holding(signed, taker, made)
+    taken = signed.limit(taker, ETH, 3 * WAD, ETH_PRICE + 5 * WAD)
+    least = -(-1_000 * WAD * WAD // made[place]["acceptablePrice"])
+    for size, is_dust in ((1, True), (least - 1, True), (least, False)):
+        makers = [signed.fill(order, size if number == place else WAD) for number, order in enumerate(made)]
+        with core.evm.isolated():
+            receipt = signed.match_batch(taken, makers)
+            notional = size * made[place]["acceptablePrice"] // WAD
+            too_small = (hash_of(core, made[place]), "OrderBook_TooSmall", notional, 1_000 * WAD)
+            assert skipped(core, receipt) == ([too_small] if is_dust else [])
+            assert receipt.value == 2 * WAD + (0 if is_dust else size)
+            assert status(core, made[place]) == (NONE if is_dust else MATCHING)
+            core.check_sums()
+
+
+def test_match_batch__dust_that_is_all_the_others_left__is_matched_in_its_turn(
+    core: Core, signed: Signed, taker: int
+) -> None:
+    """Whether it is all that is left of the taker is judged maker by maker."""
+    first, second = maker_orders(signed, 2, -2 * WAD)
+    holding(signed, taker, [first, second])
+    taken = signed.limit(taker, ETH, 2 * WAD + 1, ETH_PRICE + WAD)
+    with core.evm.isolated():
+        receipt = signed.match_batch(taken, [signed.fill(first), signed.fill(second, 1)])
+        assert (receipt.value, skipped(core, receipt)) == (2 * WAD + 1, [])
+        assert (status(core, taken), status(core, second)) == (FILLED, MATCHING)
+    receipt = signed.match_batch(taken, [signed.fill(second, 1), signed.fill(first)])
+    notional = second["acceptablePrice"] // WAD
+    assert skipped(core, receipt) == [(hash_of(core, second), "OrderBook_TooSmall", notional, 1_000 * WAD)]
+    assert (receipt.value, status(core, taken)) == (2 * WAD, MATCHING)
+    core.check_sums()
+
+
+def test_match_batch__dust_that_is_all_of_makers__matches_nothing(core: Core, signed: Signed, taker: int) -> None:
+    made = maker_orders(signed, 3, -1)
+    holding(signed, taker, made)
+    taken = signed.limit(taker, ETH, 2 * WAD, ETH_PRICE + 5 * WAD)
+    with reverts("OrderBook_NothingMatched", hash_of(core, taken)):
+        signed.match_batch(taken, [signed.fill(order) for order in made])
+    core.check_sums()
+
+
+@pytest.mark.parametrize("time_in_force", [GOOD_TILL_TIME, IMMEDIATE_OR_CANCEL, FILL_OR_KILL])
+def test_match_batch__dust_alone__matches_nothing_and_ends_nothing(
+    core: Core, signed: Signed, taker: int, time_in_force: int
+) -> None:
+    made = maker_orders(signed, 2, -WAD)
+    holding(signed, taker, made)
+    paid = core.cash(KEEPER_ACCOUNT)
+    taken = signed.limit(taker, ETH, 2 * WAD, ETH_PRICE + WAD, time_in_force=time_in_force)
+    with reverts("OrderBook_NothingMatched", hash_of(core, taken)):
+        signed.match_batch(taken, [signed.fill(order, 1) for order in made])
+    assert (status(core, taken), core.cash(KEEPER_ACCOUNT)) == (NONE, paid)
+    core.check_sums()
+
+
+def test_match_batch__fill_or_kill_with_dust_among_its_fills__is_filled_where_the_dust_comes_last(
+    core: Core, signed: Signed, taker: int
+) -> None:
+    made = maker_orders(signed, 3, -WAD)
+    holding(signed, taker, made)
+    taken = signed.limit(taker, ETH, 2 * WAD, ETH_PRICE + 5 * WAD, time_in_force=FILL_OR_KILL)
+    whole, most, dust = signed.fill(made[0]), signed.fill(made[1], WAD - 1), signed.fill(made[2], 1)
+    with reverts("OrderBook_FillOrKill", hash_of(core, taken), 2 * WAD - 1):
+        signed.match_batch(taken, [whole, dust, most])
+    receipt = signed.match_batch(taken, [whole, most, dust])
+    assert (receipt.value, status(core, taken)) == (2 * WAD, FILLED)
     core.check_sums()
 
 

@@ -486,6 +486,130 @@ def test_match__without_any_price__is_refused(core: Core, signed: Signed, maker:
     core.check_sums()
 
 
+# --- the size ---
+
+
+def both_hold(signed: Signed, maker: int, taker: int, base: int = 4 * WAD) -> None:
+    """Positions of both that no dust brings below the minimum: the taker's long, the maker's short."""
+    hold(signed, taker, maker, base, signed.core.prices[ETH])
+
+
+@SIDES
+def test_match__worth_exactly_the_minimum__is_matched_and_a_wei_less_refused(
+    core: Core, signed: Signed, maker: int, taker: int, sign: int
+) -> None:
+    """At the match price: less of the size, or of the price."""
+    core.tick(1, {ETH: 2_500 * WAD})
+    both_hold(signed, maker, taker)
+    size, price = 4 * WAD // 10, 2_500 * WAD
+    made, taken = pair(signed, maker, taker, sign * SIZE, price)
+    with reverts("OrderBook_TooSmall", MINIMUM - 2_500, MINIMUM):
+        signed.match(made, taken, size - 1)
+    with reverts("OrderBook_TooSmall", MINIMUM - 1, MINIMUM):
+        signed.match(*pair(signed, maker, taker, sign * SIZE, price - 1), size)
+    assert (status(core, made), status(core, taken)) == (0, 0)
+    expect_match(signed, made, taken, size)
+
+
+@SIDES
+def test_match__minimum__is_of_the_match_price_and_not_of_the_index(
+    signed: Signed, maker: int, taker: int, sign: int
+) -> None:
+    both_hold(signed, maker, taker)
+    size = ceil_div(MINIMUM * WAD, ETH_PRICE + 5 * WAD)
+    below, above = (pair(signed, maker, taker, sign * SIZE, ETH_PRICE + by * WAD) for by in (0, 5))
+    with reverts("OrderBook_TooSmall", size * ETH_PRICE // WAD, MINIMUM):
+        signed.match(*below, size)
+    expect_match(signed, *above, size)
+
+
+@BOTH
+@SIDES
+@pytest.mark.parametrize("dust", [1, 2, 10**17])
+def test_match__dust_that_is_all_that_is_left_of_one__is_matched_and_a_wei_less_refused(
+    core: Core, signed: Signed, maker: int, taker: int, sign: int, who: str, dust: int
+) -> None:
+    both_hold(signed, maker, taker)
+    small, large = sign * (WAD + dust), sign * 3 * WAD
+    made = signed.limit(maker, ETH, -(small if who == "maker" else large), ETH_PRICE)
+    taken = signed.limit(taker, ETH, small if who == "taker" else large, ETH_PRICE)
+    signed.match(made, taken, WAD)
+    if dust > 1:
+        with reverts("OrderBook_TooSmall", (dust - 1) * ETH_PRICE // WAD, MINIMUM):
+            signed.match(made, taken, dust - 1)
+    expect_match(signed, made, taken, dust, execution_fee=0)
+    left = (FILLED, MATCHING) if who == "maker" else (MATCHING, FILLED)
+    assert (status(core, made), status(core, taken)) == left
+
+
+@pytest.mark.parametrize("dust", [1, 10**15, MINIMUM * WAD // ETH_PRICE], ids=["a wei", "some", "nearly the minimum"])
+def test_match__order_that_is_dust_as_a_whole__is_matched_as_a_taker_only(
+    core: Core, signed: Signed, maker: int, taker: int, dust: int
+) -> None:
+    """A maker of dust is anybody's to sign, so that it would use up what others signed."""
+    both_hold(signed, maker, taker)
+    made, taken = signed.limit(maker, ETH, -dust, ETH_PRICE), signed.limit(taker, ETH, SIZE, ETH_PRICE)
+    with reverts("OrderBook_TooSmall", dust * ETH_PRICE // WAD, MINIMUM):
+        signed.match(made, taken, dust)
+    made, taken = signed.limit(maker, ETH, -SIZE, ETH_PRICE), signed.limit(taker, ETH, dust, ETH_PRICE)
+    if dust > 1:
+        with reverts("OrderBook_TooSmall", (dust - 1) * ETH_PRICE // WAD, MINIMUM):
+            signed.match(made, taken, dust - 1)
+    expect_match(signed, made, taken, dust)
+
+
+def test_match__what_is_left_of_a_maker_that_was_the_minimum__is_matched(
+    core: Core, signed: Signed, maker: int, taker: int
+) -> None:
+    both_hold(signed, maker, taker)
+    size = ceil_div(MINIMUM * WAD, ETH_PRICE)
+    made, first = signed.limit(maker, ETH, -size, ETH_PRICE), signed.limit(taker, ETH, size - 1, ETH_PRICE)
+    signed.match(made, first, size - 1)
+    expect_match(signed, made, signed.limit(taker, ETH, SIZE, ETH_PRICE), 1)
+
+
+def test_match__position_that_is_less_than_the_minimum__is_left_by_a_taker_of_all_of_it(
+    core: Core, signed: Signed, maker: int, taker: int
+) -> None:
+    """Whoever's position shrank below the minimum with the price closes it."""
+    size = ceil_div(MINIMUM * WAD, ETH_PRICE)
+    hold(signed, taker, maker, size)
+    core.tick(1, {ETH: 2_900 * WAD})
+    hold(signed, maker, signed.trader("heir", 100_000), SIZE, 2_900 * WAD)
+    exit_ = signed.limit(taker, ETH, -size, 2_900 * WAD, reduce_only=True)
+    entry = signed.limit(maker, ETH, SIZE, 2_900 * WAD)
+    with reverts("OrderBook_TooSmall", size * 2_900, MINIMUM):
+        signed.match(exit_, entry, size)
+    signed.match(entry, exit_, size)
+    assert core.market.position(taker, ETH) == (0, 0, 0)
+    core.check_sums()
+
+
+def test_match__minimum_of_the_market__is_what_counts(core: Core, signed: Signed, maker: int, taker: int) -> None:
+    both_hold(signed, maker, taker)
+    core.set_params(ETH, minPositionUsd=3_000)
+    made, taken = pair(signed, maker, taker, SIZE)
+    with reverts("OrderBook_TooSmall", 3_000 * WAD - 3_000, 3_000 * WAD):
+        signed.match(made, taken, WAD - 1)
+    expect_match(signed, made, taken, WAD)
+
+
+def test_match__too_small_and_wrong_elsewhere__the_first_is_named(
+    core: Core, signed: Signed, maker: int, taker: int
+) -> None:
+    """After the band, before the exchange."""
+    outside = ETH_PRICE + 8 * WAD
+    with reverts("OrderBook_OutsideBand", outside, ETH_PRICE):
+        signed.match(*pair(signed, maker, taker, SIZE, outside), 1)
+    made, taken = pair(signed, maker, taker, SIZE)
+    with reverts("OrderBook_TooSmall", 3_000, MINIMUM):
+        signed.match(made, {**taken, "reduceOnly": True}, 1)
+    core.halt(ETH, 600)
+    with reverts("OrderBook_TooSmall", 3_000, MINIMUM):
+        signed.match(made, taken, 1)
+    core.check_sums()
+
+
 # --- the exchange ---
 
 

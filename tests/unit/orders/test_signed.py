@@ -18,6 +18,7 @@ from tests.support.core import (
     MARKET_ORDER,
     ORDER_CONFIG,
     STOP_LOSS,
+    TAKE_PROFIT,
     WAD,
     Core,
     account_id,
@@ -69,6 +70,15 @@ def market_order(core: Core, account: int, base: int = 2 * WAD, **options: Any) 
     return core.order(account, ETH, base, **{"expiry": core.evm.timestamp + 60, **options})
 
 
+def take_profit(core: Core, account: int, base: int = 2 * WAD, **options: Any) -> dict[str, Any]:
+    """Due at once, and reserves nothing."""
+    return core.order(account, ETH, base, kind=TAKE_PROFIT, trigger=ETH_PRICE, **options)
+
+
+Build = Callable[..., dict[str, Any]]
+KINDS = pytest.mark.parametrize("of_kind", [market_order, take_profit])
+
+
 def place_for(signed: Signed, order: dict[str, Any], signature: bytes | None = None) -> Receipt:
     receipt: Receipt = signed.core.order_book.placeFor(
         order, signed.order(order) if signature is None else signature, sender=RELAYER
@@ -106,10 +116,10 @@ def test_place_for__market_order__events_money_and_fill(core: Core, signed: Sign
     core.check_sums()
 
 
-@pytest.mark.parametrize("kind", [LIMIT_ORDER, STOP_LOSS])
+@pytest.mark.parametrize("kind", [STOP_LOSS, TAKE_PROFIT])
 def test_place_for__order_that_waits__pays_the_relayer_alone(core: Core, signed: Signed, alice: int, kind: int) -> None:
     """It needs no expiry: its counter ends it."""
-    order = core.order(alice, ETH, WAD, kind=kind, trigger=ETH_PRICE if kind == STOP_LOSS else 0)
+    order = core.order(alice, ETH, WAD, kind=kind, trigger=ETH_PRICE)
     cash = core.cash(alice)
     receipt = place_for(signed, order)
     assert [event["account"] for event in receipt.events("Posted")] == [alice, RELAYER_ACCOUNT]
@@ -123,17 +133,17 @@ def test_place_for__order_that_waits__pays_the_relayer_alone(core: Core, signed:
 def test_place_for__without_a_relay_fee__costs_nothing(core: Core, signed: Signed) -> None:
     core.order_book.setOrderConfig(ETH, {**ORDER_CONFIG, "relayFee": 0}, sender=LISTING)
     nobody = signed.trader("nobody")
-    receipt = place_for(signed, core.order(nobody, ETH, WAD, kind=LIMIT_ORDER))
+    receipt = place_for(signed, take_profit(core, nobody))
     assert [event.name for event in receipt.logs] == ["OrderPlaced"]
     core.check_sums()
 
 
-@pytest.mark.parametrize("kind", [MARKET_ORDER, LIMIT_ORDER])
-def test_place_for__cash_for_all_fees__is_needed_to_the_wei(core: Core, signed: Signed, kind: int) -> None:
+@KINDS
+def test_place_for__cash_for_all_fees__is_needed_to_the_wei(core: Core, signed: Signed, of_kind: Build) -> None:
     trader = signed.trader("trader")
-    order = market_order(core, trader, kind=kind)
+    order = of_kind(core, trader)
     required = RELAY_FEE
-    if kind == MARKET_ORDER:
+    if order["kind"] == MARKET_ORDER:
         required += EXECUTION_FEE + fee_reserve(2 * WAD, ETH_PRICE)
     add_cash(core, trader, required - 1)
     with reverts("OrderBook_InsufficientCash", required - 1, required):
@@ -192,11 +202,69 @@ def test_place_for__market_order_without_an_expiry__is_refused(core: Core, signe
     core.check_sums()
 
 
-@pytest.mark.parametrize("kind", [MARKET_ORDER, LIMIT_ORDER])
+@KINDS
 @pytest.mark.parametrize("counter", [1, 2**128 - 1])
-def test_place_for__other_counter__is_refused(core: Core, signed: Signed, alice: int, kind: int, counter: int) -> None:
+def test_place_for__other_counter__is_refused(
+    core: Core, signed: Signed, alice: int, of_kind: Build, counter: int
+) -> None:
     with reverts("OrderBook_WrongCounter", alice, 0):
-        place_for(signed, market_order(core, alice, kind=kind, counter=counter))
+        place_for(signed, of_kind(core, alice, counter=counter))
+    core.check_sums()
+
+
+@pytest.mark.parametrize("reduce_only", [False, True])
+@pytest.mark.parametrize("parent", [bytes(32), b"\1" * 32], ids=["alone", "with a parent"])
+def test_place_for__limit_order__is_refused_and_its_owner_may_place_it(
+    core: Core, signed: Signed, alice: int, reduce_only: bool, parent: bytes
+) -> None:
+    """Signed it is there to be matched: nobody shall take it out of a book for the fee. Also with a parent, which no
+    order that is matched can have."""
+    order = core.order(alice, ETH, WAD, kind=LIMIT_ORDER, reduce_only=reduce_only, parent=parent)
+    cash = core.cash(alice)
+    for bring in (lambda: place_for(signed, order), lambda: own_relay(signed, order)):
+        with reverts("OrderBook_InvalidTerms", field("kind")):
+            bring()
+    assert (status(core, order), core.cash(alice), core.cash(RELAYER_ACCOUNT)) == (0, cash, 0)
+    core.place(order)
+    assert (status(core, order), core.cash(alice)) == (WAITING, cash)
+    core.check_sums()
+
+
+def own_relay(signed: Signed, order: dict[str, Any]) -> None:
+    """Its owner brings his own signature."""
+    signed.core.order_book.placeFor(order, signed.order(order), sender=owner_of(order["account"]))
+
+
+def test_place_for__limit_order_signed_by_a_delegate__is_refused_and_he_may_place_it(
+    core: Core, signed: Signed, alice: int
+) -> None:
+    bot = key_of("bot")
+    core.order_book.setDelegate(alice, bot.address, SCOPE, sender=owner_of(alice))
+    order = signed.limit(alice, ETH, WAD, ETH_PRICE)
+    with reverts("OrderBook_InvalidTerms", field("kind")):
+        place_for(signed, order, signed.order(order, bot))
+    assert core.order_book.delegation(alice, bot.address) == (SCOPE, 0)
+    core.order_book.place(order, sender=bot.address).event("OrderPlaced")
+    core.check_sums()
+
+
+def test_place_for__limit_order_that_is_wrong_elsewhere_too__the_first_is_named(
+    core: Core, signed: Signed, alice: int
+) -> None:
+    """After who may, size, time in force and trigger; before expiry, counter and what became of it."""
+    order = signed.limit(alice, ETH, WAD, ETH_PRICE)
+    with reverts("OrderBook_NotPermitted", alice, key_of("mallory").address):
+        place_for(signed, order, signed.order(order, key_of("mallory")))
+    with reverts("OrderBook_ZeroSize"):
+        place_for(signed, {**order, "base": 0})
+    with reverts("OrderBook_InvalidTerms", field("base")):
+        place_for(signed, {**order, "base": 2**96})
+    with reverts("OrderBook_InvalidTerms", field("triggerPrice")):
+        place_for(signed, {**order, "triggerPrice": 1})
+    core.place(order)
+    for changes in ({"expiry": 1}, {"salt": 1 << 128}, {"marketId": 3}, {}):
+        with reverts("OrderBook_InvalidTerms", field("kind")):
+            place_for(signed, {**order, **changes})
     core.check_sums()
 
 
@@ -226,27 +294,38 @@ def test_place_for__a_second_time__is_refused_whatever_became_of_it(core: Core, 
     core.check_sums()
 
 
-@pytest.mark.parametrize("end", ["placed", "cancelled", "matched"])
+@pytest.mark.parametrize("end", ["placed", "cancelled"])
 def test_place_for__after_its_owner_placed_or_ended_it__is_refused(
     core: Core, signed: Signed, alice: int, end: str
 ) -> None:
-    order = signed.limit(alice, ETH, 2 * WAD, ETH_PRICE)
+    order = take_profit(core, alice)
     if end == "placed":
         core.place(order)
-    elif end == "cancelled":
-        core.order_book.cancel(order, sender=owner_of(alice))
     else:
-        signed.match(signed.limit(signed.trader("maker", 10_000), ETH, -WAD, ETH_PRICE), order)
+        core.order_book.cancel(order, sender=owner_of(alice))
     with reverts("OrderBook_AlreadyUsed", hash_of(core, order)):
         place_for(signed, order)
     core.check_sums()
 
 
-def test_match__after_it_was_placed__is_refused(core: Core, signed: Signed, alice: int) -> None:
-    """One signature, one use: against the pool or against others."""
+@pytest.mark.parametrize("size", [WAD, 2 * WAD], ids=["in part", "whole"])
+def test_place__after_it_was_matched__is_refused(core: Core, signed: Signed, alice: int, size: int) -> None:
+    """Also by its owner."""
     order = signed.limit(alice, ETH, 2 * WAD, ETH_PRICE)
+    signed.match(signed.limit(signed.trader("maker", 10_000), ETH, -size, ETH_PRICE), order)
+    with reverts("OrderBook_AlreadyUsed", hash_of(core, order)):
+        core.place(order)
+    core.check_sums()
+
+
+def test_match__after_it_was_placed__is_refused(core: Core, signed: Signed, alice: int) -> None:
+    """One order, one use: against the pool or against others."""
+    order = signed.limit(alice, ETH, 2 * WAD, ETH_PRICE + WAD)
     maker = signed.limit(signed.trader("maker", 10_000), ETH, -2 * WAD, ETH_PRICE)
-    place_for(signed, order)
+    core.place(order)
+    with reverts("OrderBook_UnknownOrder", hash_of(core, order)):
+        signed.match(maker, order)
+    core.settle(order).event("OrderExecuted")
     with reverts("OrderBook_UnknownOrder", hash_of(core, order)):
         signed.match(maker, order)
     core.check_sums()
@@ -298,7 +377,7 @@ def test_place_for__with_another_field_than_was_signed__is_refused(
     core: Core, signed: Signed, alice: int, changed: str
 ) -> None:
     """Another account too, though it has the same owner."""
-    order = market_order(core, alice, kind=LIMIT_ORDER, acceptable=ETH_PRICE)
+    order = take_profit(core, alice, acceptable=ETH_PRICE, expiry=core.evm.timestamp + 60)
     signature = signed.order(order)
     other = {**order, changed: OTHER_FIELDS[changed](order[changed])}
     signer = recover(as_order(other), signed.domain, signature)
@@ -383,10 +462,14 @@ def test_cancel_for__order_that_waits__events_and_money(core: Core, signed: Sign
 
 
 def test_cancel_for__signed_order_never_seen__can_not_be_used_any_more(core: Core, signed: Signed, alice: int) -> None:
-    order = signed.limit(alice, ETH, WAD, ETH_PRICE)
+    order = take_profit(core, alice)
     cancel_for(signed, order).event("OrderCancelled")
     with reverts("OrderBook_AlreadyUsed", hash_of(core, order)):
         place_for(signed, order)
+    limit = signed.limit(alice, ETH, WAD, ETH_PRICE)
+    cancel_for(signed, limit).event("OrderCancelled")
+    with reverts("OrderBook_UnknownOrder", hash_of(core, limit)):
+        signed.match(signed.limit(signed.trader("maker", 10_000), ETH, -WAD, ETH_PRICE), limit)
     core.check_sums()
 
 
