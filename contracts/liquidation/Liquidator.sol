@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ILiquidator} from "interfaces/liquidation/ILiquidator.sol";
+import {ITakeOverCallback} from "interfaces/liquidation/ITakeOverCallback.sol";
 import {Exchange, Fill, IPerpMarket, Standing} from "interfaces/market/IPerpMarket.sol";
 import {IDelegates} from "interfaces/orders/IDelegates.sol";
 import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
@@ -215,7 +216,6 @@ contract Liquidator is ILiquidator, AccessManaged {
         bytes calldata data,
         bytes[] calldata priceData
     ) external payable {
-        if (data.length != 0) revert Liquidator_CallbackUnsupported();
         if (toAccount == account) revert Liquidator_SameAccount(account);
         _update(priceData);
         if (msg.sender != toAccount.ownerOf()) DELEGATES.useForTakeOver(toAccount, msg.sender, marketId, base.abs());
@@ -239,7 +239,8 @@ contract Liquidator is ILiquidator, AccessManaged {
                 payment: 0,
                 fromReduceOnly: false,
                 toReduceOnly: false,
-                newest: s.newest
+                newest: s.newest,
+                isFlash: data.length != 0
             })
         );
         emit TakenOver(
@@ -255,6 +256,9 @@ contract Liquidator is ILiquidator, AccessManaged {
             discount,
             fee
         );
+        if (data.length == 0) return;
+        ITakeOverCallback(msg.sender).onTakeOver(account, marketId, base, -quote, toAccount, data);
+        MARKET.endFlash(toAccount);
     }
 
     /// @return What is taken: no more than there is, so that a small take-over just before doesn't stop a whole one.

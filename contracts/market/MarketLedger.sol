@@ -52,8 +52,16 @@ abstract contract MarketLedger {
     mapping(uint256 marketId => mapping(bool isLong => mapping(uint256 epoch => EpochEnd))) internal _ends;
     mapping(uint256 account => mapping(uint256 marketId => PositionSlots)) internal _positions;
 
+    /// @dev Between a flash exchange and its end.
+    bool internal transient _isFlashPending;
+
     modifier onlyModule(address module) {
         if (msg.sender != module) revert IMarketOperations.PerpMarket_NotModule(msg.sender);
+        _;
+    }
+
+    modifier notInFlash() {
+        if (_isFlashPending) revert IMarketOperations.PerpMarket_FlashPending();
         _;
     }
 

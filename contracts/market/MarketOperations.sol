@@ -22,7 +22,7 @@ contract MarketOperations is IMarketOperations, MarketLedger {
 
     /// @inheritdoc IMarketOperations
     /// @custom:req PM-02
-    function fill(Fill calldata f) external onlyModule(LIQUIDATOR) returns (int256 cash, uint256 markets) {
+    function fill(Fill calldata f) external onlyModule(LIQUIDATOR) notInFlash returns (int256 cash, uint256 markets) {
         Context memory c = _open(f.account, f.marketId, ORACLE.newest(f.marketId).price());
         _settle(c);
         c.cash += PositionMath.fill(c.position, c.state, f.base, f.quote) - int256(f.charge);

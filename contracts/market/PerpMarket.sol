@@ -66,6 +66,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     function trade(Trade calldata t)
         external
         onlyModule(ORDER_BOOK)
+        notInFlash
         returns (int256 base, uint256 fillPrice_, uint256 fee)
     {
         _requireOwnMarket(t.account, t.marketId, _configs[t.marketId].trading);
@@ -118,7 +119,11 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     /// @custom:req PM-03
     function exchange(Exchange calldata x) external {
         bool isMatch = msg.sender == ORDER_BOOK;
-        if (!isMatch && msg.sender != LIQUIDATOR) revert PerpMarket_NotModule(msg.sender);
+        if (!isMatch) {
+            if (msg.sender != LIQUIDATOR) revert PerpMarket_NotModule(msg.sender);
+            if (_isFlashPending) revert PerpMarket_FlashPending();
+            _isFlashPending = x.isFlash;
+        }
         PriceRecord newest = x.newest;
         Context memory to = _open(x.to, x.marketId, newest.price());
         int256 capital = isMatch ? _deleverage(to, newest.price()) : int256(0);
@@ -139,7 +144,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
             _transfer(from, 0, x.to, -x.base, -x.quote, x.fromFee);
         }
         _splitFee(x.marketId, to.state, x.fromFee + x.toFee, 0);
-        _requireSound(to, newest, x.base, x.quote, toBefore);
+        if (!x.isFlash) _requireSound(to, newest, x.base, x.quote, toBefore);
         if (isMatch) _requireSound(from, newest, -x.base, -x.quote, fromBefore);
 
         _markets[x.marketId].store(to.state);
@@ -148,6 +153,15 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
         postings[1] = _posting(from, 0);
         if (x.payment != 0) postings[2] = Posting(AccountIds.main(x.payee), int256(x.payment), 0, 0);
         VAULT.post(postings);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function endFlash(uint256 account) external onlyModule(LIQUIDATOR) {
+        _isFlashPending = false;
+        AccountBalance balance = VAULT.balanceOf(account);
+        (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Free);
+        value += balance.cash() - int256(balance.reserved());
+        if (value < int256(required)) revert PerpMarket_InsufficientMargin(account, value, required);
     }
 
     /// @dev Another account in the market of a context: the same state, accrued.

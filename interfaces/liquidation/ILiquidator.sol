@@ -51,7 +51,6 @@ interface ILiquidator {
     error Liquidator_SameAccount(uint256 account);
     error Liquidator_WrongSize(int256 base, int256 position);
     error Liquidator_BelowMinimumPosition(uint256 notional, uint256 minimum);
-    error Liquidator_CallbackUnsupported();
 
     /// @notice Closes part of an unhealthy account's position against the pool. The caller's main account is paid.
     /// @param priceData Passed to the oracle first where it isn't empty.
@@ -59,7 +58,7 @@ interface ILiquidator {
 
     /// @notice Takes part of an unhealthy account's position into an account of the caller, at a discount that grows as health falls.
     /// @param base WAD, with the position's sign.
-    /// @param data Must be empty.
+    /// @param data Empty, or for the callback of a flash take-over: the caller is called back before his margin is judged.
     /// @param priceData As in `liquidate`.
     function takeOver(
         uint256 account,

@@ -50,6 +50,8 @@ interface IMarketOperations {
     event PoolCharged(uint256 indexed marketId, uint256 amount, int256 poolQuote);
 
     error PerpMarket_NotModule(address caller);
+    /// @notice A flash take-over has not ended: only matches until then.
+    error PerpMarket_FlashPending();
     error PerpMarket_NotListed(uint256 marketId);
 
     /// @notice Moves part of a position to the pool at a given sum; the liquidator only. Accrues and settles first.

@@ -42,6 +42,7 @@ struct Standing {
 /// @param base, quote WAD, what `to` gets; `from` gets the opposite.
 /// @param fromFee, toFee WAD dollars, split as fees are. @param payment WAD dollars out of `to`, to `payee`'s main account.
 /// @param fromReduceOnly, toReduceOnly Whether the side may only shrink; `from` of a take-over is not asked anything. @param newest The newest record.
+/// @param isFlash The margin of `to` is judged by endFlash; until then nothing is filled but matches.
 struct Exchange {
     uint256 marketId;
     uint256 from;
@@ -55,6 +56,7 @@ struct Exchange {
     bool fromReduceOnly;
     bool toReduceOnly;
     PriceRecord newest;
+    bool isFlash;
 }
 
 /// @title Positions, funding, fills and margin of all markets.
@@ -96,6 +98,9 @@ interface IPerpMarket is IMarketOperations {
     /// @notice Moves base and quote between two accounts at a given sum; order book and liquidator only. Accrues and settles first, and
     /// judges the margin of `to`, in a match of both: who grew passes the test of opening, who shrank is not left less healthy.
     function exchange(Exchange calldata x) external;
+
+    /// @notice Ends a flash exchange: the account's collateral must cover its initial margin now; the liquidator only.
+    function endFlash(uint256 account) external;
 
     // --- views: everything as of this block, accrual included ---
 
