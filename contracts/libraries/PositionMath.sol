@@ -143,23 +143,23 @@ library PositionMath {
 
     /// @notice What of the side opposite the pool is to be closed, so that the pool can pay what is left.
     /// @param price The newest recorded price, WAD.
-    /// @return fraction WAD, 0 where nothing is due. @return at WAD: the price, or where the pool is insolvent the one at which it is worth nothing.
+    /// @return fraction WAD, 0 where nothing is due. @return closePrice WAD: the price, or where the pool is insolvent the one at which it is worth nothing.
     function dueFraction(MarketState memory s, int256 poolCash, uint256 price)
         internal
         pure
-        returns (uint256 fraction, uint256 at)
+        returns (uint256 fraction, uint256 closePrice)
     {
         int256 skew = s.skew();
         uint256 size = WadMath.abs(skew);
         int256 backing = poolCash + s.poolQuote;
         int256 capital = backing - WadMath.worthUp(skew, price);
         if (!isDue(skew, price, capital)) return (0, 0);
-        at = price;
+        closePrice = price;
         if (capital > 0) {
             size -= LEVERAGE_TARGET * uint256(capital) * WadMath.WAD / price;
         } else {
             backing = skew > 0 ? backing * WadMath.IWAD / skew : WadMath.ceilDiv(-backing * WadMath.IWAD, -skew);
-            at = WadMath.positive(backing);
+            closePrice = WadMath.positive(backing);
         }
         fraction = WadMath.min(WadMath.WAD, size * WadMath.WAD / (skew > 0 ? s.openLong : s.openShort));
     }

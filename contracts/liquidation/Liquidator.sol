@@ -5,7 +5,8 @@ import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManage
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ILiquidator} from "interfaces/liquidation/ILiquidator.sol";
 import {ITakeOverCallback} from "interfaces/liquidation/ITakeOverCallback.sol";
-import {Exchange, Fill, IPerpMarket, Standing} from "interfaces/market/IPerpMarket.sol";
+import {Fill} from "interfaces/market/IMarketOperations.sol";
+import {Exchange, IPerpMarket, Standing} from "interfaces/market/IPerpMarket.sol";
 import {IDelegates} from "interfaces/orders/IDelegates.sol";
 import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
 import {IMarginVault} from "interfaces/vault/IMarginVault.sol";

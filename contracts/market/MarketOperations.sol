@@ -119,9 +119,9 @@ contract MarketOperations is IMarketOperations, MarketLedger {
         private
         returns (bool)
     {
-        (uint256 fraction, uint256 at) = PositionMath.dueFraction(s, poolCash, price);
+        (uint256 fraction, uint256 closePrice) = PositionMath.dueFraction(s, poolCash, price);
         if (fraction == 0) return false;
-        _closeSideWithPool(marketId, s, s.skew() > 0, fraction, at);
+        _closeSideWithPool(marketId, s, s.skew() > 0, fraction, closePrice);
         return true;
     }
 

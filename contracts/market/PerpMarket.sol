@@ -135,11 +135,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
         if (isMatch) {
             fromBefore = _before(from, newest, -x.base, x.fromReduceOnly, true);
             _transfer(from, newest.price(), x.to, -x.base, -x.quote, x.fromFee);
-            if (!toBefore.reduces || !fromBefore.reduces) {
-                uint256 limit = _interestLimit(to, capital);
-                if (!toBefore.reduces) _requireInterest(to.state, newest.price(), x.base > 0, limit);
-                if (!fromBefore.reduces) _requireInterest(to.state, newest.price(), x.base < 0, limit);
-            }
+            _requireInterests(to, newest.price(), x.base > 0, toBefore, fromBefore, capital);
         } else {
             _transfer(from, 0, x.to, -x.base, -x.quote, x.fromFee);
         }
@@ -162,6 +158,21 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
         (int256 value, uint256 required) = _value(account, balance.markets(), Measure.Free);
         value += balance.cash() - int256(balance.reserved());
         if (value < int256(required)) revert PerpMarket_InsufficientMargin(account, value, required);
+    }
+
+    /// @dev The open interest of the sides that a match made grow.
+    function _requireInterests(
+        Context memory c,
+        uint256 price,
+        bool isBuy,
+        Before memory to,
+        Before memory from,
+        int256 capital
+    ) private pure {
+        if (to.reduces && from.reduces) return;
+        uint256 limit = _interestLimit(c, capital);
+        if (!to.reduces) _requireInterest(c.state, price, isBuy, limit);
+        if (!from.reduces) _requireInterest(c.state, price, !isBuy, limit);
     }
 
     /// @dev Another account in the market of a context: the same state, accrued.

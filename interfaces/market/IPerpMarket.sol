@@ -4,7 +4,7 @@ pragma solidity ^0.8.24;
 import {MarginConfig, LiquidityConfig, TradingConfig} from "contracts/types/MarketConfig.sol";
 import {MarketState} from "contracts/types/MarketState.sol";
 import {PriceRecord} from "contracts/types/PriceRecord.sol";
-import {Fill, IMarketOperations} from "./IMarketOperations.sol";
+import {IMarketOperations} from "./IMarketOperations.sol";
 
 /// @notice A fill against the pool, asked for by the order book.
 /// @param base WAD, signed. @param acceptablePrice WAD: at most for a buy, at least for a sell.
