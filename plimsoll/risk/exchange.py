@@ -48,6 +48,7 @@ class _Before(NamedTuple):
 def match(state: State, now: int, market_id: int, to: Side, giver: Side, payment: Payment) -> None:
     """Both sides are asked: who grows passes the test of opening, who shrinks is not left less healthy."""
     market, record = _open(state, now, market_id)
+    state.deleverage_due(market)
     sides = [(side, _fill(state, now, market, record, side, is_match=True)) for side in (to, giver)]
     for side, before in sides:
         if before.increases:

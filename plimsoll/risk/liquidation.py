@@ -50,7 +50,7 @@ class Absorption(NamedTuple):
 def liquidate(state: State, now: int, sender: int, account: int, market_id: int) -> CloseOut:
     """Close a chunk against the pool."""
     market, record = _usable(state, now, market_id)
-    state.accrue(market, now)
+    state.bring_up(market, now)
     base, _ = state.settle(market, account)
     if not base:
         raise Refusal("Liquidator_NoPosition", account, market_id)
@@ -85,7 +85,7 @@ def take_over(
         raise Refusal("Liquidator_SameAccount", account)
     use_for_take_over(state, now, to_account, sender, market_id, abs(base))
     market, record = _usable(state, now, market_id)
-    state.accrue(market, now)
+    state.bring_up(market, now)
     held, _ = state.settle(market, account)
     if not held:
         raise Refusal("Liquidator_NoPosition", account, market_id)
@@ -113,9 +113,11 @@ def take_over(
 
 
 def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> Absorption:
-    """Close everything of a bankrupt account against the pool."""
-    equity, _ = state.health(account, now)
+    """Close everything of a bankrupt account: with the pool, and what passes the caps with the other side."""
     markets = list(state.markets_of(account))
+    for market in markets:
+        state.bring_up(market, now)
+    equity, _ = state.health(account, now)
     if equity > 0 or not markets:
         raise Refusal("Liquidator_NotBankrupt", account, equity)
     if not any(_is_usable(market, now) for market in markets):
@@ -126,18 +128,12 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
     for market in markets:
         record = market.newest
         assert record is not None, "a position in a market without a price"
-        state.accrue(market, now)
+        shortfall = max(0, -state.equity(account, now))
         base, quote = state.settle(market, account)
-        weights.append((market, max(0, -(base * record.price // WAD + quote))))
+        loss_here = max(0, -(base * record.price // WAD + quote))
+        weights.append((market, loss_here))
         if base:
-            filled = market.fill_quote(-base, record.price, record.confidence)
-            before = abs(market.skew)
-            state.fill(market, account, -base, filled.amount)
-            market.pool_quote -= filled.amount
-            grown = max(0, abs(market.skew) - before)
-            if grown:
-                market.count_moved(record.published_at, grown)
-                market.count_absorbed(now, grown)
+            _absorb_position(state, now, account, market, record, base, min(shortfall, loss_here))
     reward = _absorb_reward(state, len(markets), basefee)
     state.credit(state.fund_account, -reward)
     state.credit(ids.pack(sender), reward)
@@ -146,6 +142,34 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
 
 
 # ---------------------------------------------------------------------------------------------------------- the parts
+
+
+def _absorb_position(
+    state: State, now: int, account: int, market: Market, record: Record, base: int, deficit: int
+) -> None:
+    """To the pool as far as the caps go, the rest against the other side at the price that covers the deficit."""
+    before = abs(market.skew)
+    grown = max(0, abs(market.skew - base) - before)
+    fees = market.rules.params.maker_bps + market.rules.params.taker_bps
+    by_window = market.scale * fees // 10_000 - market.moved_in(record.published_at)
+    by_hour = market.scale * state.liquidation_params.absorb_cap_bps // 10_000 - market.absorbed_in(now)
+    excess = max(0, grown - max(0, min(by_window, by_hour)))
+    excess = min(excess, market.short if base > 0 else market.long)
+    sign = 1 if base > 0 else -1
+    size = -base + sign * excess
+    if size:
+        filled = market.fill_quote(size, record.price, record.confidence)
+        state.fill(market, account, size, filled.amount)
+        market.pool_quote -= filled.amount
+    if grown - excess:
+        market.count_moved(record.published_at, grown - excess)
+        market.count_absorbed(now, grown - excess)
+    if excess:
+        price = max(0, record.price + sign * -(-deficit * WAD // abs(base)))
+        interest = market.short if base > 0 else market.long
+        fraction = min(WAD, -(-excess * WAD // interest))
+        _, flow = market.close_side(-sign, fraction, price)
+        state.fill(market, account, -sign * excess, sign * flow)
 
 
 def _is_usable(market: Market, now: int) -> bool:

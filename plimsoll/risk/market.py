@@ -13,6 +13,7 @@ from plimsoll.risk.position import Position, SideState
 from plimsoll.risk.refusals import Refusal
 
 ROLLOVER_BELOW = 10**18
+MAX_POOL_LEVERAGE, LEVERAGE_TARGET = 3, 2
 CAP_SECONDS = 15
 """Length of a window, by time of publication, in which close-outs may move a market by its cap."""
 LONG, SHORT = 1, -1
@@ -195,18 +196,40 @@ class Market(Recorded):
         self.absorbed = self.absorbed_in(now) + size
         self.absorbed_hour = now // SECONDS_PER_HOUR
 
+    def due(self, pool_cash: int, price: int) -> tuple[int, int]:
+        """(fraction WAD, price) of the deleveraging of the side opposite the pool that is due; fraction 0 for none."""
+        skew = self.skew
+        size = abs(skew)
+        capital = self.capital(pool_cash, price)
+        if -(-size * price // WAD) <= MAX_POOL_LEVERAGE * max(0, capital) + WAD:
+            return 0, 0
+        backing = pool_cash + self.pool_quote
+        if capital > 0:
+            excess, at = size - LEVERAGE_TARGET * capital * WAD // price, price
+        elif skew > 0:
+            excess, at = size, max(0, backing * WAD // skew)
+        else:
+            excess, at = size, max(0, -(backing * WAD // size))
+        return min(WAD, excess * WAD // (self.long if skew > 0 else self.short)), at
+
     def deleverage(self, sign: int, fraction: int, price: int) -> int:
-        """Close `fraction` (WAD) of every position of a side at `price`; returns the open interest cut."""
+        """Close `fraction` (WAD) of every position of a side with the pool; returns the open interest cut."""
+        cut, flow = self.close_side(sign, fraction, price)
+        self.pool_quote -= sign * flow
+        return cut
+
+    def close_side(self, sign: int, fraction: int, price: int) -> tuple[int, int]:
+        """Close `fraction` (WAD) of every position of a side at `price`: (open interest cut, what longs get or shorts pay)."""
         g, k, _, _ = self.side(sign)
         open_interest = self.long if sign > 0 else self.short
         cut = open_interest * fraction // WAD
         if sign > 0:
-            g -= k * (fraction * price // WAD) // WAD
-            paid = -(-cut * price // WAD)
+            moved = k * (fraction * price // WAD) // WAD
+            flow = -(-open_interest * moved // k)
         else:
-            g += -k * -(-fraction * price // WAD) // WAD
-            paid = -(cut * price // WAD)
-        self.pool_quote -= paid
+            moved = -(-k * -(-fraction * price // WAD) // WAD)
+            flow = open_interest * moved // k
+        g -= moved
         self._bound_event(sign, open_interest, k, price)
         k = k * (WAD - fraction) // WAD
         rolled = k < ROLLOVER_BELOW
@@ -222,7 +245,7 @@ class Market(Recorded):
             if rolled:
                 self.ends_short += ((g, k),)
                 self.epoch_short += 1
-        return cut
+        return cut, flow
 
     def _bound_event(self, sign: int, open_interest: int, k: int, price: int) -> None:
         """Ownerless base grows by the roundings of K and of every position; the payment's own roundings are dust."""

@@ -201,7 +201,7 @@ class LiquidityPool(RequestVault):
                 assert newest is not None, "skew in a market without a price"
                 if newest.published_at < maturity or not market.is_fresh(now) or newest.state != OPEN:
                     raise Refusal("RequestVault_PriceUnusable", market.id, newest.published_at, newest.state)
-            self.state.accrue(market, now)
+            self.state.bring_up(market, now)
 
     def _enter(self, value: int) -> None:
         weights = [(m, self.params.weights_bps.get(m.id, 0)) for m in self.state.markets.values()]

@@ -231,12 +231,24 @@ class Protocol:
     def absorb(self, account: int, *, now: int, sender: int, basefee: int = 0) -> Absorption:
         return self._atomic(liquidation.absorb, self.state, now, sender, account, basefee)
 
+    def deleverage(self, market_id: int, *, now: int) -> None:
+        """Close what is due of the side opposite the pool; anyone may ask."""
+
+        def run() -> None:
+            market = self.state.markets.get(market_id)
+            if market is None:
+                raise Refusal("PerpMarket_NotListed", market_id)
+            if not self.state.bring_up(market, now):
+                raise Refusal("Liquidator_NothingDue", market_id)
+
+        self._atomic(run)
+
     def deleverage_event(self, market_id: int, sign: int, fraction: int, price: int, *, now: int) -> int:
         """Inject a deleveraging of one side (sign ±1) by `fraction` (WAD). Returns the open interest cut."""
 
         def run() -> int:
             market = self.state.markets[market_id]
-            self.state.accrue(market, now)
+            self.state.bring_up(market, now)
             return market.deleverage(sign, fraction, price)
 
         return self._atomic(run)
@@ -267,7 +279,7 @@ class Protocol:
 
         def run() -> None:
             market = self.state.markets[market_id]
-            self.state.accrue(market, now)
+            self.state.bring_up(market, now)
             market.rules = market.rules.changed(params, now)
             limit = params.max_funding_rate
             market.rate = max(-limit, min(market.rate, limit))

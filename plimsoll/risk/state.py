@@ -145,6 +145,20 @@ class State:
         self.journal.save(market)
         market.accrue(self.cash_of(market.pool_account), now)
 
+    def bring_up(self, market: Market, now: int) -> bool:
+        """Accrue, and deleverage what is due. Returns whether there was something."""
+        self.accrue(market, now)
+        return self.deleverage_due(market)
+
+    def deleverage_due(self, market: Market) -> bool:
+        """After an accrual: close what is due of the side opposite the pool."""
+        if market.newest is None:
+            return False
+        fraction, price = market.due(self.cash_of(market.pool_account), market.newest.price)
+        if fraction:
+            market.deleverage(1 if market.skew > 0 else -1, fraction, price)
+        return fraction > 0
+
     def settle(self, market: Market, account: int) -> tuple[int, int]:
         """Pay what the position owes, after an accrual: (base, quote)."""
         found = market.positions.get(account)

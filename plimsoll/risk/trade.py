@@ -43,7 +43,7 @@ def trade(
     market = require_market(state, account, market_id)
     if not size:
         raise Refusal("PerpMarket_ZeroSize")
-    state.accrue(market, now)
+    state.bring_up(market, now)
     before, _ = state.settle(market, account)
     if reduce_only:
         if not before or (before > 0) == (size > 0):
@@ -89,6 +89,7 @@ def trade(
     if increases:
         gain = size * record.price // WAD + quote.amount
         require_initial(state, account, now, market_id, record.price, gain)
+    state.deleverage_due(market)
     state.credit(keeper_account, execution_fee + reward)
     return Trade(size, quote.price, quote.amount, fee, surcharge, execution_fee)
 
