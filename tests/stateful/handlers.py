@@ -188,12 +188,40 @@ def absorb(w: World, c: Choices) -> None:
 
 
 def deleverage(w: World, c: Choices) -> None:
-    """An injected event: deleveraging itself is not part of the contracts yet."""
+    """What is due, if anything is."""
+    market = c.pick(MARKETS)
+    w.call(
+        "deleverage",
+        lambda: w.model.deleverage(market, now=w.now),
+        actor(c.pick(TRADERS)),
+        w.core.liquidator.deleverage,
+        market,
+        [],
+    )
+
+
+def shift_capital(w: World, c: Choices) -> None:
+    """No call that anyone could make: the pool's capital of a market is taken to, or from, the fund, around what its
+    exposure needs, so that deleveraging becomes due."""
+    market = c.pick(MARKETS)
+    pool, price = account_id(w.core.pool, market), w.prices[market]
+    exposure = abs(w.model.skew(market)) * price // WAD
+    wanted = exposure * c.integer(-20, 45) // 100 if c.chance(60) else support.POOL_DOLLARS * WAD // 2
+    amount = w.model.pool_capital(market, w.now) - wanted
+    w.calls += 1
+    w.core.vault.post([(pool, -amount, 0, 0), (w.core.fund_main, amount, 0, 0)], sender=w.core.pool)
+    w.model.state.credit(pool, -amount)
+    w.model.state.credit(w.core.fund_main, amount)
+    w.compare((w.core.fund_main,))
+
+
+def inject(w: World, c: Choices) -> None:
+    """An event out of nothing, of either side, at any fraction."""
     market, is_long = c.pick(MARKETS), c.chance(50)
     fraction = c.pick((WAD // 100, WAD // 3, WAD * 9 // 10)) if c.chance(98) else WAD
     price = w.prices[market]
     w.call(
-        "deleverage",
+        "inject",
         lambda: w.model.deleverage_event(market, 1 if is_long else -1, fraction, price, now=w.now),
         actor("anyone"),
         w.core.market.injectDeleveraging,
@@ -340,6 +368,10 @@ HANDLERS: dict[str, tuple[Handler, int]] = {
     "execute_request": (execute_request, 20),
     "set_params": (set_params, 3),
     "halt": (halt, 2),
-    "deleverage": (deleverage, 2),
+    "deleverage": (deleverage, 4),
+    "inject": (inject, 2),
 }
 """Each handler with its weight in the walk."""
+
+POOR = {**HANDLERS, "shift_capital": (shift_capital, 12), "deleverage": (deleverage, 12)}
+"""The same where the pool is often too poor for what it holds."""

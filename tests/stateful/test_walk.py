@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.stateful.choices import Seeded
-from tests.stateful.handlers import HANDLERS
-from tests.stateful.world import World
+from tests.stateful.handlers import HANDLERS, POOR, Handler
+from tests.stateful.world import MARKETS, World
 
 CHECK_EVERY = 200
 SEEDS = (1, 2)
@@ -16,16 +16,16 @@ CALLS = 20_000
 DEEP_CALLS = 1_000_000
 
 
-def walk(seed: int, calls: int, decimals: int = 6) -> World:
+def walk(seed: int, calls: int, decimals: int = 6, handlers: dict[str, tuple[Handler, int]] = HANDLERS) -> World:
     """Make `calls` calls chosen by the seed. Fails at the first difference, naming seed and step."""
     world, choices = World(decimals), Seeded(seed)
-    names = [name for name, (_, weight) in HANDLERS.items() for _ in range(weight)]
+    names = [name for name, (_, weight) in handlers.items() for _ in range(weight)]
     step = 0
     while world.calls < calls:
         step += 1
         name = choices.pick(names)
         try:
-            HANDLERS[name][0](world, choices)
+            handlers[name][0](world, choices)
             if step % CHECK_EVERY == 0:
                 world.compare_all()
         except AssertionError as error:
@@ -85,7 +85,8 @@ REACHED = (
     "takeOver: OrderBook_NotPermitted",
     "absorb: done",
     "sweep: done",
-    "deleverage: done",
+    "deleverage: Liquidator_NothingDue",
+    "inject: done",
     "setParams: done",
     "pool requestDeposit: done",
     "pool executeRequest: done",
@@ -104,6 +105,13 @@ def test_walk__every_function__model_predicts_every_result() -> None:
 @pytest.mark.parametrize("decimals", [8, 18])
 def test_walk__tokens_of_other_decimals__model_predicts_every_result(decimals: int) -> None:
     walk(decimals, 2_000, decimals)
+
+
+def test_walk__pool_too_poor_for_what_it_holds__model_predicts_every_result() -> None:
+    """Deleveraging, of either side and of an insolvent pool, comes first in whatever touches a market."""
+    world = walk(3, 4_000, handlers=POOR)
+    assert {"deleverage: done", "deleverage: Liquidator_NothingDue"} <= world.outcomes.keys()
+    assert all(world.model.state.markets[market].events > 10 for market in MARKETS)
 
 
 @pytest.mark.deep
