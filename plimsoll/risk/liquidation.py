@@ -8,7 +8,7 @@ from plimsoll.core import ids
 from plimsoll.core.units import WAD
 from plimsoll.risk import exchange, margin
 from plimsoll.risk.delegates import use_for_take_over
-from plimsoll.risk.market import CAP_SECONDS, Market
+from plimsoll.risk.market import CAP_SECONDS, Deleveraging, Market
 from plimsoll.risk.oracle import DOUBTFUL, Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import State
@@ -38,13 +38,24 @@ class TakeOver(NamedTuple):
     fee: int
 
 
+class AgainstSide(NamedTuple):
+    """A part of a position closed against the other side: the account's Δbase, and the dollars that changed hands."""
+
+    market_id: int
+    base: int
+    flow: int
+    zero_price: int
+    fraction: int
+
+
 class Absorption(NamedTuple):
-    """Positions closed, the caller's reward, the debt, and the part of it that the fund bore."""
+    """Positions closed, the caller's reward, the debt, the fund's part of it, and what passed the caps."""
 
     positions: int
     reward: int
     debt: int
     from_fund: int
+    against_sides: tuple[AgainstSide, ...] = ()
 
 
 def liquidate(state: State, now: int, sender: int, account: int, market_id: int) -> CloseOut:
@@ -112,6 +123,17 @@ def take_over(
     return TakeOver(size, amount, discount, fee)
 
 
+def deleverage(state: State, now: int, market_id: int) -> Deleveraging:
+    """Close what is due of the side opposite the pool."""
+    market = state.markets.get(market_id)
+    if market is None:
+        raise Refusal("PerpMarket_NotListed", market_id)
+    done = state.bring_up(market, now)
+    if done is None:
+        raise Refusal("Liquidator_NothingDue", market_id)
+    return done
+
+
 def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> Absorption:
     """Close everything of a bankrupt account: with the pool, and what passes the caps with the other side."""
     markets = list(state.markets_of(account))
@@ -125,6 +147,7 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
         assert first is not None, "a position in a market without a price"
         raise Refusal("Liquidator_PriceUnusable", markets[0].id, first.published_at, first.state)
     weights: list[tuple[Market, int]] = []
+    against_sides: list[AgainstSide] = []
     for market in markets:
         record = market.newest
         assert record is not None, "a position in a market without a price"
@@ -133,12 +156,12 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
         loss_here = max(0, -(base * record.price // WAD + quote))
         weights.append((market, loss_here))
         if base:
-            _absorb_position(state, now, account, market, record, base, min(shortfall, loss_here))
+            against_sides += _absorb_position(state, now, account, market, record, base, min(shortfall, loss_here))
     reward = _absorb_reward(state, len(markets), basefee)
     state.credit(state.fund_account, -reward)
     state.credit(ids.pack(sender), reward)
     debt, from_fund = _settle_debt(state, account, weights)
-    return Absorption(len(markets), reward, debt, from_fund)
+    return Absorption(len(markets), reward, debt, from_fund, tuple(against_sides))
 
 
 # ---------------------------------------------------------------------------------------------------------- the parts
@@ -146,7 +169,7 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
 
 def _absorb_position(
     state: State, now: int, account: int, market: Market, record: Record, base: int, deficit: int
-) -> None:
+) -> list[AgainstSide]:
     """To the pool as far as the caps go, the rest against the other side at the price that covers the deficit."""
     before = abs(market.skew)
     grown = max(0, abs(market.skew - base) - before)
@@ -164,12 +187,13 @@ def _absorb_position(
     if grown - excess:
         market.count_moved(record.published_at, grown - excess)
         market.count_absorbed(now, grown - excess)
-    if excess:
-        price = max(0, record.price + sign * -(-deficit * WAD // abs(base)))
-        interest = market.short if base > 0 else market.long
-        fraction = min(WAD, -(-excess * WAD // interest))
-        _, flow = market.close_side(-sign, fraction, price)
-        state.fill(market, account, -sign * excess, sign * flow)
+    if not excess:
+        return []
+    price = max(0, record.price + sign * -(-deficit * WAD // abs(base)))
+    fraction = min(WAD, -(-excess * WAD // (market.short if base > 0 else market.long)))
+    flow = market.close_side(-sign, fraction, price).flow
+    state.fill(market, account, -sign * excess, sign * flow)
+    return [AgainstSide(market.id, -sign * excess, flow, price, fraction)]
 
 
 def _is_usable(market: Market, now: int) -> bool:

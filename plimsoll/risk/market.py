@@ -14,6 +14,7 @@ from plimsoll.risk.refusals import Refusal
 
 ROLLOVER_BELOW = 10**18
 MAX_POOL_LEVERAGE, LEVERAGE_TARGET = 3, 2
+"""Exposure of the pool by its capital in a market: above the first, the other side is closed in part, to the second."""
 CAP_SECONDS = 15
 """Length of a window, by time of publication, in which close-outs may move a market by its cap."""
 LONG, SHORT = 1, -1
@@ -26,15 +27,25 @@ class Quote(NamedTuple):
     amount: int
 
 
+class Deleveraging(NamedTuple):
+    """A part of a side (sign ±1) closed: open interest cut, and what its longs got or its shorts paid. All WAD."""
+
+    sign: int
+    fraction: int
+    price: int
+    cut: int
+    flow: int
+
+
 class Market(Recorded):
     """A listed market. Sizes, dollars WAD; g and k RAY. The pool's base is −skew and is not stored."""
 
     __slots__ = (
         "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "ends_long", "ends_short", "epoch_long",
         "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last", "long", "moved",
-        "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "peak", "pool_account",
-        "pool_quote", "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale", "short",
-        "stored_long", "stored_long_g", "stored_quote", "stored_short", "stored_short_g", "unswept_insurance",
+        "moved_since", "newest", "opened_long", "opened_short", "order_params", "ownerless_long", "ownerless_short",
+        "pool_account", "pool_quote", "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale",
+        "short", "stored_long", "stored_long_g", "stored_quote", "stored_short", "stored_short_g", "unswept_insurance",
         "unswept_treasury",
     )  # fmt: skip
     FIELDS: ClassVar[tuple[str, ...]] = tuple(
@@ -68,9 +79,11 @@ class Market(Recorded):
         self.absorbed_hour = self.absorbed = 0
         self.queue_next = self.queue_head = 1
         # what the checks of the sums need and the protocol does not
-        self.events = self.count = self.peak = 0
+        self.events = self.count = 0
         self.debit_bound = self.credit_bound = 0
         self.ownerless_long = self.ownerless_short = 0
+        self.opened_long: tuple[int, ...] = ()
+        self.opened_short: tuple[int, ...] = ()
         self.stored_long = self.stored_short = self.stored_quote = 0
         self.stored_long_g = self.stored_short_g = 0
 
@@ -128,12 +141,19 @@ class Market(Recorded):
         self.last = now
 
     def accrual_dust(self, due: Flow) -> tuple[int, int]:
-        """What one accrual may add to the ledger's dust, and ownerless open interest may take from it, WAD wei."""
-        debit = 2 + (self.long + self.short) * 2 // RAY + 2 * self.long // self.k_long + 2 * self.short // self.k_short
-        credit = (
-            self.ownerless_long * abs(due.long) // self.k_long + self.ownerless_short * abs(due.short) // self.k_short
-        )
-        return debit + 2, credit + 2 if self.events else 0
+        """What one accrual may add to the ledger's dust, and what ownerless open interest may take from it, WAD wei."""
+        debit = 4 + (self.long + self.short) * 2 // RAY + 2 * self.long // self.k_long + 2 * self.short // self.k_short
+        credit = 0
+        for ownerless, owed, k in (
+            (self.ownerless_long, due.long, self.k_long),
+            (self.ownerless_short, -due.short, self.k_short),
+        ):
+            part = -(-ownerless * abs(owed) // k)
+            if owed > 0:
+                credit += part
+            else:
+                debit += part
+        return debit, credit
 
     def side(self, sign: int, due: Flow | None = None) -> SideState:
         """A side's accumulators, with an accrual that is only computed."""
@@ -196,31 +216,39 @@ class Market(Recorded):
         self.absorbed = self.absorbed_in(now) + size
         self.absorbed_hour = now // SECONDS_PER_HOUR
 
-    def due(self, pool_cash: int, price: int) -> tuple[int, int]:
-        """(fraction WAD, price) of the deleveraging of the side opposite the pool that is due; fraction 0 for none."""
-        skew = self.skew
+    # -------------------------------------------------------------------------------------------------- deleveraging
+
+    def due(self, pool_cash: int) -> tuple[int, int, int]:
+        """(sign, fraction, price) of the deleveraging that is due after an accrual; a fraction of 0 for none."""
+        skew = self.long - self.short
+        newest = self.newest
+        if not skew or newest is None:
+            return 0, 0, 0
+        price = newest.price
         size = abs(skew)
-        capital = self.capital(pool_cash, price)
-        if -(-size * price // WAD) <= MAX_POOL_LEVERAGE * max(0, capital) + WAD:
-            return 0, 0
         backing = pool_cash + self.pool_quote
+        capital = backing + -skew * price // WAD
+        if size * price <= (MAX_POOL_LEVERAGE * max(0, capital) + WAD) * WAD:
+            return 0, 0, 0
+        excess = size
         if capital > 0:
-            excess, at = size - LEVERAGE_TARGET * capital * WAD // price, price
+            excess -= LEVERAGE_TARGET * capital * WAD // price
         elif skew > 0:
-            excess, at = size, max(0, backing * WAD // skew)
+            price = max(0, backing * WAD // skew)
         else:
-            excess, at = size, max(0, -(backing * WAD // size))
-        return min(WAD, excess * WAD // (self.long if skew > 0 else self.short)), at
+            price = -(backing * WAD // size)
+        sign = LONG if skew > 0 else SHORT
+        return sign, min(WAD, excess * WAD // (self.long if skew > 0 else self.short)), price
 
-    def deleverage(self, sign: int, fraction: int, price: int) -> int:
-        """Close `fraction` (WAD) of every position of a side with the pool; returns the open interest cut."""
-        cut, flow = self.close_side(sign, fraction, price)
-        self.pool_quote -= sign * flow
-        return cut
+    def deleverage(self, sign: int, fraction: int, price: int) -> Deleveraging:
+        """Close `fraction` (WAD) of every position of a side with the pool."""
+        done = self.close_side(sign, fraction, price)
+        self.pool_quote -= sign * done.flow
+        return done
 
-    def close_side(self, sign: int, fraction: int, price: int) -> tuple[int, int]:
-        """Close `fraction` (WAD) of every position of a side at `price`: (open interest cut, what longs get or shorts pay)."""
-        g, k, _, _ = self.side(sign)
+    def close_side(self, sign: int, fraction: int, price: int) -> Deleveraging:
+        """Close `fraction` (WAD) of every position of a side at `price`; the counterpart's part is the caller's."""
+        g, k, epoch, _ = self.side(sign)
         open_interest = self.long if sign > 0 else self.short
         cut = open_interest * fraction // WAD
         if sign > 0:
@@ -229,35 +257,61 @@ class Market(Recorded):
         else:
             moved = -(-k * -(-fraction * price // WAD) // WAD)
             flow = open_interest * moved // k
+        self._bound_event(sign, open_interest, fraction, moved)
         g -= moved
-        self._bound_event(sign, open_interest, k, price)
         k = k * (WAD - fraction) // WAD
-        rolled = k < ROLLOVER_BELOW
+        if k < ROLLOVER_BELOW:
+            self._bound_rollover(sign, open_interest - cut, g, k)
+            if sign > 0:
+                self.ends_long += ((g, k),)
+            else:
+                self.ends_short += ((g, k),)
+            k, epoch = RAY, epoch + 1
         if sign > 0:
             self.long -= cut
-            self.g_long, self.k_long = g, RAY if rolled else k
-            if rolled:
-                self.ends_long += ((g, k),)
-                self.epoch_long += 1
+            self.g_long, self.k_long, self.epoch_long = g, k, epoch
         else:
             self.short -= cut
-            self.g_short, self.k_short = g, RAY if rolled else k
-            if rolled:
-                self.ends_short += ((g, k),)
-                self.epoch_short += 1
-        return cut, flow
+            self.g_short, self.k_short, self.epoch_short = g, k, epoch
+        return Deleveraging(sign, fraction, price, cut, flow)
 
-    def _bound_event(self, sign: int, open_interest: int, k: int, price: int) -> None:
-        """Ownerless base grows by the roundings of K and of every position; the payment's own roundings are dust."""
-        self.events += 1
-        self.peak = max(self.peak, open_interest)
-        grown = 2 + 4 * self.count + open_interest // k + self.peak // ROLLOVER_BELOW
+    # -------------------------------------------------------------------------------------------- bounds of the dust
+
+    def add_ownerless(self, sign: int, size: int) -> None:
+        """So much more of a side's open interest may belong to nobody, WAD base."""
         if sign > 0:
-            self.ownerless_long += grown
-            ownerless = self.ownerless_long
+            self.ownerless_long += size
         else:
-            self.ownerless_short += grown
-            ownerless = self.ownerless_short
-        wei = -(-(ownerless + 1) * price // WAD) + 2
-        self.debit_bound += wei + open_interest // WAD + open_interest // k + 1
-        self.credit_bound += wei
+            self.ownerless_short += size
+
+    def _bound_event(self, sign: int, open_interest: int, fraction: int, moved: int) -> None:
+        """Nobody has the flow of what is ownerless, which shrinks with the side, and grows by rounding cut and K."""
+        ownerless, k = (self.ownerless_long, self.k_long) if sign > 0 else (self.ownerless_short, self.k_short)
+        nobodys = -(-ownerless * moved // k)
+        self.events += 1
+        self.debit_bound += 1 + (nobodys if sign > 0 else 0)
+        self.credit_bound += nobodys if sign < 0 else 0
+        left = -(-ownerless * (WAD - fraction) // WAD)
+        left += 1 if open_interest * fraction % WAD else 0
+        left += -(-open_interest // k) if k * (WAD - fraction) % WAD else 0
+        self.add_ownerless(sign, left - ownerless)
+
+    def _bound_rollover(self, sign: int, left: int, g: int, k: int) -> None:
+        """Positions are cut to whole wei at the end of an epoch, and who slept through two more loses what is left.
+
+        Who was last touched before the epoch that the rollover before last began has no more now than all of that
+        epoch's open interest would have. What this epoch brought him, and what he has left, is nobody's.
+        """
+        ends, opened = (self.ends_long, self.opened_long) if sign > 0 else (self.ends_short, self.opened_short)
+        self.add_ownerless(sign, self.count)
+        if len(ends) > 1:
+            last_g, last_k = ends[-1]
+            asleep = -(-opened[-2] * last_k // RAY)
+            nobodys = -(-asleep * abs(g - last_g) // RAY)
+            self.debit_bound += nobodys
+            self.credit_bound += nobodys
+            self.add_ownerless(sign, -(-asleep * k // RAY))
+        if sign > 0:
+            self.opened_long += (left,)
+        else:
+            self.opened_short += (left,)

@@ -20,7 +20,7 @@ from plimsoll.risk.execution import Outcome
 from plimsoll.risk.funding import rate_after
 from plimsoll.risk.liquidation import Absorption, CloseOut, TakeOver
 from plimsoll.risk.margin import initial, maintenance
-from plimsoll.risk.market import Market
+from plimsoll.risk.market import Deleveraging, Market
 from plimsoll.risk.matching import MakerFill, Match, Signed
 from plimsoll.risk.oracle import HELD_RECORDS, OPEN, Record, settlement_record
 from plimsoll.risk.orders import OrderHash
@@ -231,22 +231,18 @@ class Protocol:
     def absorb(self, account: int, *, now: int, sender: int, basefee: int = 0) -> Absorption:
         return self._atomic(liquidation.absorb, self.state, now, sender, account, basefee)
 
-    def deleverage(self, market_id: int, *, now: int) -> None:
+    def deleverage(self, market_id: int, *, now: int) -> Deleveraging:
         """Close what is due of the side opposite the pool; anyone may ask."""
+        return self._atomic(liquidation.deleverage, self.state, now, market_id)
 
-        def run() -> None:
-            market = self.state.markets.get(market_id)
-            if market is None:
-                raise Refusal("PerpMarket_NotListed", market_id)
-            if not self.state.bring_up(market, now):
-                raise Refusal("Liquidator_NothingDue", market_id)
+    def accrue(self, market_id: int, *, now: int) -> Deleveraging | None:
+        """Bring a market up to now, with the deleveraging that is due; anyone may ask."""
+        return self._atomic(self.state.bring_up, self.state.markets[market_id], now)
 
-        self._atomic(run)
+    def deleverage_event(self, market_id: int, sign: int, fraction: int, price: int, *, now: int) -> Deleveraging:
+        """Inject a deleveraging of one side (sign ±1) by `fraction` (WAD), after the one that is due."""
 
-    def deleverage_event(self, market_id: int, sign: int, fraction: int, price: int, *, now: int) -> int:
-        """Inject a deleveraging of one side (sign ±1) by `fraction` (WAD). Returns the open interest cut."""
-
-        def run() -> int:
+        def run() -> Deleveraging:
             market = self.state.markets[market_id]
             self.state.bring_up(market, now)
             return market.deleverage(sign, fraction, price)

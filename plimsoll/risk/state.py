@@ -11,7 +11,7 @@ from plimsoll.core.units import WAD
 from plimsoll.risk import margin, position
 from plimsoll.risk.config import LiquidationParams
 from plimsoll.risk.journal import Journal, Recorded
-from plimsoll.risk.market import Market
+from plimsoll.risk.market import Deleveraging, Market
 from plimsoll.risk.oracle import Record
 from plimsoll.risk.position import Position, effective
 from plimsoll.risk.refusals import Refusal
@@ -145,19 +145,15 @@ class State:
         self.journal.save(market)
         market.accrue(self.cash_of(market.pool_account), now)
 
-    def bring_up(self, market: Market, now: int) -> bool:
-        """Accrue, and deleverage what is due. Returns whether there was something."""
+    def bring_up(self, market: Market, now: int) -> Deleveraging | None:
+        """Accrue, and deleverage what is due. Returns what was."""
         self.accrue(market, now)
         return self.deleverage_due(market)
 
-    def deleverage_due(self, market: Market) -> bool:
+    def deleverage_due(self, market: Market) -> Deleveraging | None:
         """After an accrual: close what is due of the side opposite the pool."""
-        if market.newest is None:
-            return False
-        fraction, price = market.due(self.cash_of(market.pool_account), market.newest.price)
-        if fraction:
-            market.deleverage(1 if market.skew > 0 else -1, fraction, price)
-        return fraction > 0
+        sign, fraction, price = market.due(self.cash_of(market.pool_account))
+        return market.deleverage(sign, fraction, price) if fraction else None
 
     def settle(self, market: Market, account: int) -> tuple[int, int]:
         """Pay what the position owes, after an accrual: (base, quote)."""
@@ -167,6 +163,8 @@ class State:
         side = market.side(found.base)
         base, quote, owed = effective(found, side)
         market.debit_bound += 3
+        if (found.k, found.epoch) != (side.k, side.epoch):
+            market.add_ownerless(found.base, 1)
         self._store(market, account, found, base, quote)
         self.credit(account, -owed)
         return base, quote

@@ -8,10 +8,23 @@ deleveraged it is ≥ 0 and at most the sum of
 - for a settle, and for a position in view: one ceiling an epoch walked and one more, at most 3 wei;
 - nothing else: fills, fees and transfers move one integer between two accounts, and tokens convert exactly.
 
-A deleveraging leaves base without an owner: K and every position are rounded down, open interest is rounded up, so an
-event adds at most 2 + 4 × positions + OI/K + OI × 1e-18 wei of ownerless base to its side, and Σ base may be off by
-the sum. The ledger's dust may then be negative as well, by the `credit_bound`: what the pool receives from open
-interest that nobody owns (ownerless base × P × f at an event, ownerless base × ΔG/K at an accrual).
+Closing a part of a side leaves base without an owner: open interest that counts and that no position has. With `own`
+the most that it can be on a side, in wei:
+
+- an event with fraction f makes it own × (1 − f) + 1 (cut is rounded down) + OI/K (K is), neither where it is exact;
+- a settle across an event adds 1 (base is rounded down), and so does the end of an epoch for every position;
+- the end of an epoch with two before it adds what would be left of all that was open when the last one began.
+
+What nobody owns pays nothing and gets nothing, but the counterpart gives or gets the flow of all open interest. So of
+dollars, in wei:
+
+- an event on longs adds at most 1 + own × dG/K to the dust: the flow, rounded up, is given for what nobody has;
+- an event on shorts adds at most 1 and may take own × dG/K: the flow is had of what nobody owns. That is why dust can
+  be negative, by the `credit_bound`, although every rounding is for the ledger: nothing in the ledger knows how much
+  of its open interest is ownerless;
+- an accrual likewise, own × ΔG/K: added where that side receives, taken where it owes;
+- the end of an epoch with two before it, either way: what it brought to all that was open when the last one began (that
+  is base × 1e-9 × dG/K at most). Who was last touched before that is counted as gone.
 """
 
 from __future__ import annotations
@@ -100,7 +113,7 @@ def _sum_positions(state: State, market: Market, now: int) -> int:
         ("long", long, market.long, market.ownerless_long),
         ("short", short, market.short, market.ownerless_short),
     ):
-        bound = ownerless + 4 * count if market.events else 0
+        bound = ownerless + count if market.events else 0
         assert 0 <= interest - owned <= bound, (
             f"market {market.id}: {name} OI {interest}, owned {owned}, ownerless at most {bound}"
         )

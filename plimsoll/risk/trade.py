@@ -89,7 +89,8 @@ def trade(
     if increases:
         gain = size * record.price // WAD + quote.amount
         require_initial(state, account, now, market_id, record.price, gain)
-    state.deleverage_due(market)
+    if abs(market.skew) > abs(skew):
+        state.deleverage_due(market)
     state.credit(keeper_account, execution_fee + reward)
     return Trade(size, quote.price, quote.amount, fee, surcharge, execution_fee)
 
