@@ -133,6 +133,8 @@ class Desk:
             "payment": payment,
             "fromReduceOnly": giver_reduces,
             "toReduceOnly": taker_reduces,
+            "newest": self.core.oracle.newest(market),
+            "isFlash": False,
         }
         self.core.track(account_id(payee))
         module = self.core.order_book if is_match else self.core.liquidator

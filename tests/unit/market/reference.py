@@ -145,13 +145,89 @@ def exposure_limit(of_capital: int, price: int, params: Mapping[str, Any] = ETH_
     return min(by_skew, max(0, of_capital) * params["exposureBps"] // BPS)
 
 
-# --- time ---
+# --- deleveraging ---
+
+MAX_POOL_LEVERAGE, LEVERAGE_TARGET = 3, 2
+K_MIN = 10**18
 
 
 class Side(NamedTuple):
     g: int
     k: int
     open_interest: int
+    epoch: int = 0
+
+
+class Closing(NamedTuple):
+    """An event: a part of one side closed."""
+
+    is_long: bool
+    fraction: int
+    price: int
+    cut: int
+    flow: int
+
+
+def close_side(side: Side, is_long: bool, fraction: int, price: int) -> tuple[Side, Closing]:
+    """The side afterwards, in a new epoch at a scale of one where the old one became too small."""
+    g, k, open_interest, epoch = side
+    if is_long:
+        moved = k * (fraction * price // WAD) // WAD
+        flow = ceil_div(open_interest * moved, k)
+    else:
+        moved = ceil_div(k * ceil_div(fraction * price, WAD), WAD)
+        flow = open_interest * moved // k
+    cut = open_interest * fraction // WAD
+    k = k * (WAD - fraction) // WAD
+    after = Side(g - moved, k, open_interest - cut, epoch)
+    if k < K_MIN:
+        after = Side(g - moved, RAY, open_interest - cut, epoch + 1)
+    return after, Closing(is_long, fraction, price, cut, flow)
+
+
+def due(long: int, short: int, backing: int, price: int) -> tuple[int, int] | None:
+    """(fraction, price) of the heavy side that is to be closed; `backing` is the pool's cash and quote in the market."""
+    k = long - short
+    worth_of_pool = backing - ceil_div(k * price, WAD)
+    if notional(abs(k), price) <= MAX_POOL_LEVERAGE * max(0, worth_of_pool) + WAD:
+        return None
+    excess = abs(k)
+    if worth_of_pool > 0:
+        excess -= LEVERAGE_TARGET * worth_of_pool * WAD // price
+    elif k > 0:
+        price = max(0, backing * WAD // k)
+    else:
+        price = ceil_div(-backing * WAD, -k)
+    fraction = min(WAD, excess * WAD // (long if k > 0 else short))
+    return (fraction, price) if fraction else None
+
+
+class Deleveraged(NamedTuple):
+    """Both sides and the pool's quote after what was due, and the event, None where nothing was."""
+
+    long: Side
+    short: Side
+    pool_quote: int
+    closing: Closing | None
+
+
+def deleveraged(long: Side, short: Side, pool_quote: int, pool_cash: int, price: int) -> Deleveraged:
+    found = due(long.open_interest, short.open_interest, pool_cash + pool_quote, price)
+    if found is None:
+        return Deleveraged(long, short, pool_quote, None)
+    if long.open_interest > short.open_interest:
+        long, closing = close_side(long, True, *found)
+        return Deleveraged(long, short, pool_quote - closing.flow, closing)
+    short, closing = close_side(short, False, *found)
+    return Deleveraged(long, short, pool_quote + closing.flow, closing)
+
+
+def ownerless(events: int, positions: int, open_interest: int, k: int = K_MIN) -> int:
+    """The most base, wei, that so many events leave without an owner."""
+    return events * (3 + 4 * positions + open_interest // k + open_interest // WAD)
+
+
+# --- time ---
 
 
 class Accrued(NamedTuple):

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from tests.support.core import ETH, ETH_PARAMS, ETH_PRICE, WAD
 from tests.unit.market.conftest import Desk, signed
-from tests.unit.market.reference import DAY, ETH_SCALE, RAY, Accrued, Side, accrued, ceil_div
+from tests.unit.market.reference import (
+    DAY,
+    ETH_SCALE,
+    RAY,
+    Accrued,
+    Side,
+    accrued,
+    ceil_div,
+    deleveraged,
+    ownerless,
+)
 
 
 def predicted(desk: Desk, seconds: int, price: int, params: dict[str, Any] = ETH_PARAMS) -> Accrued:
@@ -56,7 +66,8 @@ def test_accrue__random_states_and_times__are_those_of_the_specification(
     rates: tuple[int, int],
     exposure: int,
 ) -> None:
-    """A rate sampled when poked rather than integrated is a finding of audits; so is rounding that drains the pool."""
+    """A rate sampled when poked rather than integrated is a finding of audits; so is rounding that drains the pool.
+    At prices that make the pool owe more than it bears, what is due is deleveraged after the accrual."""
     desk = shared_desk
     with desk.isolated():
         desk.trade(desk.rich("long"), longs)
@@ -70,12 +81,37 @@ def test_accrue__random_states_and_times__are_those_of_the_specification(
             "exposureBps": exposure,
         }
         desk.core.set_params(ETH, **changes)
+        events = 0
         for seconds, price in steps:
             wanted = predicted(desk, seconds, price, {**ETH_PARAMS, **changes})
+            s = desk.core.market.marketState(ETH)
+            cash = desk.core.cash(desk.core.pool_account(ETH))
+            after = deleveraged(
+                Side(wanted.long_g, s.longK, s.openLong, s.longEpoch),
+                Side(wanted.short_g, s.shortK, s.openShort, s.shortEpoch),
+                wanted.pool_quote,
+                cash,
+                price,
+            )
             desk.core.tick(seconds, {ETH: price})
             assert desk.core.market.fundingRate(ETH) == wanted.rate
-            assert accrue(desk) == wanted
-            desk.core.check_sums()
+            receipt = desk.core.market.accrue(ETH)
+            assert receipt.event("Accrued").args == {
+                "marketId": ETH,
+                "rate": wanted.rate,
+                "longG": wanted.long_g,
+                "shortG": wanted.short_g,
+                "poolQuote": wanted.pool_quote,
+            }
+            s = desk.core.market.marketState(ETH)
+            assert Side(s.longG, s.longK, s.openLong, s.longEpoch) == after.long
+            assert Side(s.shortG, s.shortK, s.openShort, s.shortEpoch) == after.short
+            assert (s.rate, s.poolQuote) == (wanted.rate, after.pool_quote)
+            closings = [tuple(event.args.values())[1:] for event in receipt.events("Deleveraged")]
+            assert closings == ([tuple(after.closing)] if after.closing else [])
+            events += len(closings)
+            base = ownerless(events, 2, longs + shorts)
+            desk.core.check_sums(10**6 + (base + 1) * 10**6, base if events else 0)
 
 
 @settings(max_examples=30)

@@ -19,7 +19,6 @@ NEW_WORDS = {"margin": 1, "trading": 2 * WAD, "liquidity": 3, "insuranceShareBps
     ("function", "args", "may"),
     [
         ("chargePool", (ETH, WAD), "liquidator"),
-        ("accrue", (ETH,), "pool"),
         ("configure", (ETH, NEW_WORDS), "configurator"),
         ("setHalt", (ETH, 1), "configurator"),
     ],
@@ -96,6 +95,19 @@ def test_accrue__twice_in_a_block__changes_nothing(desk: Desk) -> None:
     assert tuple(desk.core.market.marketState(ETH)) == state
 
 
+@pytest.mark.parametrize("sender", [ANYONE, TREASURY, GUARDIAN])
+def test_accrue__by_anyone__is_allowed_and_does_what_time_does(desk: Desk, sender: str) -> None:
+    """Nobody has an advantage of it: every fill accrues first."""
+    desk.set_skew(500 * WAD)
+    desk.core.tick(3_600)
+    expected = tuple(desk.core.market.marketState(ETH))
+    receipt = desk.core.market.accrue(ETH, sender=sender)
+    assert receipt.value is False
+    assert not receipt.events("Deleveraged")
+    assert tuple(desk.core.market.marketState(ETH)) == expected
+    desk.core.check_sums()
+
+
 def test_accrue__of_a_market_that_is_not_listed__is_refused(desk: Desk) -> None:
     with reverts("PerpMarket_NotListed", 3):
         desk.core.market.accrue(3, sender=desk.core.pool)
@@ -170,6 +182,7 @@ def test_configure__writes_the_words_and_keeps_the_unswept_fees(desk: Desk, trad
     """PM-05"""
     desk.trade(trader, WAD)
     unswept = desk.core.market.unsweptFees(ETH)
+    desk.core.tick(1)
     receipt = desk.core.market.configure(ETH, NEW_WORDS, sender=desk.core.configurator)
     assert receipt.event("Accrued")["marketId"] == ETH
     assert desk.core.market.marketConfig(ETH) == (1, 2 * WAD, 3)

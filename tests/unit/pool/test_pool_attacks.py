@@ -201,16 +201,30 @@ def test_own_impact__a_trade_before_the_own_entry_or_exit__moves_the_share_price
 
 def test_insolvent_market__entry__pays_nobodys_gains(core: Core) -> None:
     """ETH has risen until the pool's account there owes traders more than it has, and nobody has deleveraged it yet.
-    The share price counts that account as zero, so whoever enters would give the hole a part of his deposit. Refused,
-    and it lapses."""
+    The share price would count that account as zero, so whoever enters would give the hole a part of his deposit. The
+    entry deleverages first: the winner is closed at the price at which the account is worth nothing, and who enters
+    has what he gave."""
     core.open(core.trader("trader", 10_000_000), ETH, 3_000 * WAD)
     victim = core.trader("victim", 1_000_000)
     request = core.request_deposit(core.pool, victim, core.amount(1_000_000))
     core.tick(60, {ETH: 7_000 * WAD})
+    assert core.pool.equityOf(ETH) < -1_000_000 * WAD
+    event = core.pool.executeRequest(request).event("Deleveraged")
+    assert (event["isLong"], event["fraction"], event["cut"]) == (True, WAD, 3_000 * WAD)
+    assert core.market.skew(ETH) == 0
+    assert wealth(core, victim) >= 1_000_000 * WAD - 2 * core.unit
+    assert 0 <= core.pool.equityOf(ETH) - 500_000 * WAD < 10**6
+    core.check_sums(10**6, 1)
+
+
+def test_insolvent_market__without_a_skew__entry_is_refused(core: Core) -> None:
+    """A hole that there is nobody to close against, as bad debt leaves it: refused, and the request lapses."""
+    core.market.chargePool(ETH, 11_000_000 * WAD, sender=core.liquidator)
+    victim = core.trader("victim", 1_000_000)
+    request = core.request_deposit(core.pool, victim, core.amount(1_000_000))
+    core.tick(60)
     equity = core.pool.equityOf(ETH)
-    with core.evm.isolated():
-        core.market.accrue(ETH, sender=core.pool)
-        equity = core.pool.equityOf(ETH)
+    assert equity < 0
     with reverts("LiquidityPool_Insolvent", ETH, equity):
         core.pool.executeRequest(request)
     with core.evm.isolated():
@@ -223,19 +237,33 @@ def test_insolvent_market__entry__pays_nobodys_gains(core: Core) -> None:
 
 
 def test_insolvent_market__exit__is_not_charged_for_it_and_takes_nothing_from_it(core: Core, provider: int) -> None:
+    """The exit deleverages first, and there is nothing left to be charged for: he is paid from the other market."""
+    core.open(core.trader("trader", 10_000_000), ETH, 3_000 * WAD)
+    request = core.request_redeem(core.pool, provider, core.pool.balanceOf(owner_of(provider)) // 10)
+    core.tick(COOLDOWN, {ETH: 7_000 * WAD})
+    cash, others = core.cash(core.pool_account(ETH)), core.cash(core.pool_account(BTC))
+    receipt = core.pool.executeRequest(request)
+    assert receipt.event("Deleveraged")["fraction"] == WAD
+    assert core.market.skew(ETH) == 0
+    assert 0 <= core.pool.equityOf(ETH) < 10**6
+    taken = cash - core.cash(core.pool_account(ETH))
+    assert 0 <= taken < 10**6
+    assert others - core.cash(core.pool_account(BTC)) + taken == receipt.event("Withdraw")["assets"] * core.unit
+    core.check_sums(10**6, 1)
+
+
+def test_exposed_market__exit__is_refused_above_the_limit_that_deleveraging_leaves(core: Core, provider: int) -> None:
+    """Up to three times its capital nothing is due, and the pool is above its limit until somebody reduces."""
     trader = core.trader("trader", 10_000_000)
     core.open(trader, ETH, 3_000 * WAD)
     request = core.request_redeem(core.pool, provider, core.pool.balanceOf(owner_of(provider)) // 10)
-    core.tick(COOLDOWN, {ETH: 7_000 * WAD})
+    core.tick(COOLDOWN, {ETH: 4_000 * WAD})
     with pytest.raises(Revert, match="RequestVault_OpeningLimit"):
-        core.pool.executeRequest(request)  # the market is above its limit until it is reduced
-    with core.evm.isolated():
-        core.order_book.setOrderConfig(ETH, (0, 1, 1, 60, 0), sender=LISTING)
-        core.close(trader, ETH)
-        cash = core.cash(core.pool_account(ETH))
         core.pool.executeRequest(request)
-        assert core.cash(core.pool_account(ETH)) == cash
-        core.check_sums()
+    core.order_book.setOrderConfig(ETH, (0, 1, 1, 60, 0), sender=LISTING)
+    core.close(trader, ETH)
+    core.pool.executeRequest(request)
+    core.check_sums()
 
 
 def test_dead_market__without_a_position_of_the_pool__locks_nobody_in(core: Core, provider: int) -> None:
