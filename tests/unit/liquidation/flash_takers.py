@@ -5,13 +5,14 @@ taker.inside(Step(core.vault, core.vault.withdraw.encode(taker.account, 1, ANYON
 outcomes = taker.run(taker.take_over(victim, 10 * WAD))                                # all in one transaction
 assert [str(one) for one in outcomes] == ["MarginVault_InsufficientMargin", "ok"]
 
-A step that fails stops nothing: the contract goes on, as an attacker's would, and says in a log what came of it. What it
-says inside of a call that is undone is lost with it.
+A step that fails stops nothing: the contract goes on, as an attacker's would, and says in a log what came of it. What
+it says inside of a call that is undone is lost with it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.support.core import ETH, Core, account_id, actor
 from tests.support.evm import ANYONE, Contract, Receipt, known
@@ -38,16 +39,18 @@ class Outcome:
     data: bytes
 
     def __str__(self) -> str:
-        """"ok", the name of the error, or "no data"."""
+        """The name of the error, "no data" without one, or "ok"."""
         if self.success:
             return "ok"
-        return str(known().registry.decode_error(self.data)[0]) if self.data else "no data"
+        return self.error[0] if self.data else "no data"
 
     @property
-    def error(self) -> tuple[str, tuple[object, ...]]:
+    def error(self) -> tuple[str, tuple[Any, ...]]:
+        """Its name and values."""
         assert not self.success, "it succeeded"
-        name, values = known().registry.decode_error(self.data)
-        return str(name), tuple(values)
+        decoded = known().registry.decode_error(self.data)
+        assert decoded is not None, f"unknown error 0x{self.data.hex()}"
+        return decoded
 
 
 def reverts_with(data: bytes) -> bytes:
