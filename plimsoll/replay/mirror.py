@@ -441,16 +441,23 @@ class Mirror:
     def _absorb(self, action: Absorb) -> Applied:
         account = action.account
         health = self.health(account)
-        held = [(market, self.base_of(account, market.id)) for market in self.model.state.markets_of(account)]
+        liquidator = self.roles.liquidator.number
+        with self.model.simulated():
+            done = self.model.absorb(account, now=self.now, sender=liquidator, basefee=BASEFEE)
+        aside = {one.market_id: one.base for one in done.against_sides}
         quotes = []
         with self.model.simulated():  # one after the other: each moves its own market only
+            for market in self.model.state.markets_of(account):
+                self.model.state.bring_up(market, self.now)
+            held = [
+                (market, self.base_of(account, market.id) + aside.get(market.id, 0))
+                for market in self.model.state.markets_of(account)
+            ]
             for market, base in held:
                 assert market.newest is not None, "a position in a market without a price"
-                self.model.state.accrue(market, self.now)
                 newest = market.newest
                 quotes.append(market.fill_quote(-base, newest.price, newest.confidence))
-        liquidator = self.roles.liquidator.number
-        done = self.model.absorb(account, now=self.now, sender=liquidator, basefee=BASEFEE)
+        self.model.absorb(account, now=self.now, sender=liquidator, basefee=BASEFEE)
         expected = [
             Expected("PositionAbsorbed", {"account": account, "market_id": market.id, "base": -base, "quote": q.amount})
             for (market, base), q in zip(held, quotes, strict=True)
