@@ -29,6 +29,7 @@ CEILINGS = {
     "cancel": 33_000,
     "liquidate": 160_000,
     "take_over": 180_000,
+    "flash_take_over": 450_000,
     "absorb": 180_000,
     "place_stop": 65_000,
     "place_for": 95_000,
@@ -147,6 +148,7 @@ def _measure(lab: Lab) -> dict[str, Measured]:
     _measure_orders(lab, flows, market_order, place, settle)
     _measure_matches(lab, flows)
     _measure_liquidations(lab, flows, market_order, place, settle)
+    _measure_flash(lab, flows, market_order, place, settle)
     return flows
 
 
@@ -228,3 +230,28 @@ def _measure_liquidations(lab: Lab, flows: dict[str, Measured], market_order: An
     for _ in range(3):
         lab.tick(20)
     flows["absorb"] = lab.measure(lambda: core.liquidator.absorb(victims[2], [], sender=KEEPER))
+
+
+def _measure_flash(lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any) -> None:
+    """A flash taker without capital takes a whole position over, matches it against two makers who traded before, and
+    pays out; the second time that it does."""
+    core, signed = lab.core, Signed(lab.core)
+    owner = actor("flash owner")
+    flash = lab.evm.deploy("FlashTaker", core.liquidator, core.order_book, core.vault, owner)
+    core.track(account_id(flash))
+    victims = [core.trader(f"flash victim {number}", 3_000, isolated_market=ETH) for number in range(2)]
+    for victim in victims:
+        order = market_order(15 * WAD, victim)
+        place(order)
+        settle(order)
+    lab.prices[ETH] = lab.prices[ETH] * 955 // 1_000
+    for _ in range(3):
+        lab.tick(20)
+    price = lab.prices[ETH]
+    for victim in victims:
+        makers = [
+            signed.fill(signed.limit(signed.trader(f"flash maker {number}", 50_000), ETH, size, price))
+            for number, size in enumerate((10 * WAD, 5 * WAD))
+        ]
+        arguments = (victim, ETH, 15 * WAD, price, makers, [])
+        flows["flash_take_over"] = lab.measure(lambda a=arguments: flash.run(*a, sender=owner))

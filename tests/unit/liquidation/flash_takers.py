@@ -18,7 +18,7 @@ from tests.support.core import ETH, Core, account_id, actor
 from tests.support.evm import ANYONE, Contract, Receipt, known
 from tests.unit.audit.hostile import assemble
 
-LOG1 = b"\xa1"
+JUMPDEST, LOG1 = b"\x5b", b"\xa1"
 STOPS, BURNS_GAS = b"\0", b"\xfe"
 DATA = b"\1"
 """What the callback is asked for with: anything."""
@@ -60,25 +60,23 @@ def reverts_with(data: bytes) -> bytes:
 
 
 def _code(outer: tuple[Step, ...], inner: tuple[Step, ...], end: bytes, liquidator: str) -> bytes:
-    """Called by the liquidator: the inner steps and `end`. Called by anybody else: the outer ones."""
+    """Called by the liquidator: the inner steps and `end`. Called by anybody else: the outer ones.
 
-    def steps(of: tuple[Step, ...], at: int, ends: bytes) -> tuple[bytes, bytes]:
-        size = sum(len(_step(step, 0)) for step in of) + len(ends)
-        code, data = b"", b""
-        for step in of:
-            code += _step(step, at + size + len(data))
-            data += step.data
-        return code + ends, data
+    The steps' data comes last: before a place that is jumped to, it could be read as an instruction that contains it.
+    """
 
-    branch = assemble("CALLER $liquidator EQ $inside JUMPI", liquidator=int(liquidator, 16), inside=0)
-    code, data = steps(outer, len(branch), STOPS)
-    branch = assemble(
-        "CALLER $liquidator EQ $inside JUMPI", liquidator=int(liquidator, 16), inside=len(branch + code + data)
-    )
-    outside = branch + code + data
-    # a JUMPDEST in the data would be no harm: nothing jumps to it
-    code, data = steps(inner, len(outside) + 1, end)
-    return outside + assemble("here:") + code + data
+    def branch(inside: int) -> bytes:
+        return assemble("CALLER $liquidator EQ $inside JUMPI", liquidator=int(liquidator, 16), inside=inside)
+
+    size = len(_step(outer[0], 0))
+    inside = len(branch(0)) + len(outer) * size + len(STOPS)
+    at = inside + len(JUMPDEST) + len(inner) * size + len(end)
+    calls = list[bytes]()
+    for step in (*outer, *inner):
+        calls.append(_step(step, at))
+        at += len(step.data)
+    code = [branch(inside), *calls[: len(outer)], STOPS, JUMPDEST, *calls[len(outer) :], end]
+    return b"".join([*code, *(step.data for step in (*outer, *inner))])
 
 
 def _step(step: Step, offset: int) -> bytes:
