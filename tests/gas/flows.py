@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from plimsoll.devnet.anvil import Anvil, AnvilSettings
@@ -253,5 +254,5 @@ def _measure_flash(lab: Lab, flows: dict[str, Measured], market_order: Any, plac
             signed.fill(signed.limit(signed.trader(f"flash maker {number}", 50_000), ETH, size, price))
             for number, size in enumerate((10 * WAD, 5 * WAD))
         ]
-        arguments = (victim, ETH, 15 * WAD, price, makers, [])
-        flows["flash_take_over"] = lab.measure(lambda a=arguments: flash.run(*a, sender=owner))
+        send = partial(flash.run, victim, ETH, 15 * WAD, price, makers, [], sender=owner)
+        flows["flash_take_over"] = lab.measure(send)

@@ -34,7 +34,6 @@ from tests.unit.orders.matched import Sums, sums
 from tests.unit.orders.reference import EXECUTION_FEE, FILLED, hash_of, status
 
 OWNER = actor("flash owner")
-TAKER = actor("taker")
 SIDES = pytest.mark.parametrize("sign", [1, -1], ids=["long", "short"])
 SIZE = 100 * WAD
 NOTHING_OF_IT = bytes.fromhex("ffffffff")
@@ -713,14 +712,6 @@ def test_flash__callback_that_burns_all_gas__leaves_enough_for_another_take_over
         assert everything(core) == before
     outcomes = caller.run(caller.take_over(account, 50 * WAD), caller.take_over(account, 50 * WAD, data=b""))
     assert [str(one) for one in outcomes] == ["no data", "ok"]
-    core.check_sums()
-
-
-def test_flash__caller_without_code__is_refused(core: Core, weaken: Weaken, taker: int) -> None:
-    account = sick(core, weaken)
-    with reverts(None):
-        core.liquidator.takeOver(account, ETH, 50 * WAD, taker, b"\0", [], sender=TAKER)
-    take(core, account, 50 * WAD, taker)
     core.check_sums()
 
 
