@@ -159,7 +159,7 @@ library PositionMath {
             size -= LEVERAGE_TARGET * uint256(capital) * WadMath.WAD / price;
         } else {
             backing = skew > 0 ? backing * WadMath.IWAD / skew : WadMath.ceilDiv(-backing * WadMath.IWAD, -skew);
-            closePrice = WadMath.positive(backing);
+            closePrice = WadMath.min(WadMath.positive(backing), 2 * price);
         }
         fraction = WadMath.min(WadMath.WAD, size * WadMath.WAD / (skew > 0 ? s.openLong : s.openShort));
     }

@@ -380,10 +380,11 @@ contract Liquidator is ILiquidator, AccessManaged {
         grown -= excess;
     }
 
-    /// @dev The price at which the position would cover `deficit`, WAD dollars.
+    /// @dev The price at which the position would cover `deficit`, WAD dollars; between nothing and twice the index.
     function _zeroPrice(Standing memory s, uint256 price, uint256 deficit) private pure returns (uint256) {
         uint256 distance = WadMath.divUp(deficit * WadMath.WAD, s.base.abs());
-        return s.base > 0 ? price + distance : _difference(price, distance);
+        distance = WadMath.min(distance, price);
+        return s.base > 0 ? price + distance : price - distance;
     }
 
     /// @dev a − b, or 0.

@@ -40,7 +40,11 @@ contract MarketOperations is IMarketOperations, MarketLedger {
 
     /// @inheritdoc IMarketOperations
     /// @custom:req PM-06
-    function closeAgainstSide(uint256 account, uint256 marketId, uint256 price) external onlyModule(LIQUIDATOR) {
+    function closeAgainstSide(uint256 account, uint256 marketId, uint256 price)
+        external
+        onlyModule(LIQUIDATOR)
+        notInFlash
+    {
         Context memory c = _open(account, marketId, 0);
         _settle(c);
         bool isLong = c.position.base < 0; // the side that it is closed against
@@ -48,14 +52,15 @@ contract MarketOperations is IMarketOperations, MarketLedger {
         uint256 size = c.position.base.abs();
         uint256 fraction = WadMath.min(WadMath.WAD, WadMath.divUp(size * WadMath.WAD, open));
         (, uint256 flow) = PositionMath.closeSide(c.state, isLong, fraction, price, _ends[marketId][isLong]);
-        int256 base = -c.position.base;
-        c.cash += PositionMath.fill(c.position, c.state, base, isLong ? -int256(flow) : int256(flow));
+        (int256 base, int256 quote) = (-c.position.base, isLong ? -int256(flow) : int256(flow));
+        c.cash += PositionMath.fill(c.position, c.state, base, quote);
         _save(c, 0, address(0), 0);
+        emit Filled(account, marketId, 0, base, quote, c.position.base, c.position.quote);
         emit ClosedAgainstSide(account, marketId, base, flow, price, fraction);
     }
 
     /// @inheritdoc IMarketOperations
-    function chargePool(uint256 marketId, uint256 amount) external onlyModule(LIQUIDATOR) {
+    function chargePool(uint256 marketId, uint256 amount) external onlyModule(LIQUIDATOR) notInFlash {
         MarketState memory s = _markets[marketId].load();
         s.poolQuote -= int256(amount);
         _markets[marketId].store(s);
@@ -63,7 +68,7 @@ contract MarketOperations is IMarketOperations, MarketLedger {
     }
 
     /// @inheritdoc IMarketOperations
-    function accrue(uint256 marketId) external returns (bool deleveraged) {
+    function accrue(uint256 marketId) external notInFlash returns (bool deleveraged) {
         return _bringUp(marketId);
     }
 

@@ -21,7 +21,8 @@ struct Fill {
 interface IMarketOperations {
     /// @notice A market's state after time was accrued.
     event Accrued(uint256 indexed marketId, int256 rate, int256 longG, int256 shortG, int256 poolQuote);
-    /// @notice One side of a fill that is no order's against the pool. newBase, newQuote: the position that results. The pool's side goes without saying.
+    /// @notice One side of a fill that is no order's against the pool. newBase, newQuote: the position that results. The pool's side goes without
+    /// saying; counter is 0 where it is a whole side of the market.
     event Filled(
         uint256 indexed account,
         uint256 indexed marketId,

@@ -189,7 +189,7 @@ def _absorb_position(
         market.count_absorbed(now, grown - excess)
     if not excess:
         return []
-    price = max(0, record.price + sign * -(-deficit * WAD // abs(base)))
+    price = record.price + sign * min(record.price, -(-deficit * WAD // abs(base)))
     fraction = min(WAD, -(-excess * WAD // (market.short if base > 0 else market.long)))
     flow = market.close_side(-sign, fraction, price).flow
     state.fill(market, account, -sign * excess, sign * flow)

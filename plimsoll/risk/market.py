@@ -236,7 +236,7 @@ class Market(Recorded):
         elif skew > 0:
             price = max(0, backing * WAD // skew)
         else:
-            price = -(backing * WAD // size)
+            price = min(2 * price, -(backing * WAD // size))
         sign = LONG if skew > 0 else SHORT
         return sign, min(WAD, excess * WAD // (self.long if skew > 0 else self.short)), price
 

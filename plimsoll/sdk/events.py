@@ -280,6 +280,30 @@ class PositionAbsorbed(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedAgainstSide(Happened):
+    """What passed an absorption's caps: base is what the account got, flow what changed hands, fraction (WAD) of the side."""
+
+    account: int
+    market_id: int
+    base: int
+    flow: int
+    zero_price: int
+    fraction: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleveraged(Happened):
+    """A fraction (WAD) of every position of a side was closed; cut in base, flow in dollars, all WAD."""
+
+    market_id: int
+    is_long: bool
+    fraction: int
+    price: int
+    cut: int
+    flow: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Absorbed(Happened):
     account: int
     keeper: str
@@ -325,14 +349,15 @@ KINDS: Mapping[str, type[Happened]] = {
     for kind in (
         Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, OrderPlaced, OrderCancelled, AllCancelled,
         OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, OrdersMatched, MatchSkipped, DelegateSet,
-        Relayed, Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
+        Relayed, Liquidated, TakenOver, PositionAbsorbed, ClosedAgainstSide, Deleveraged, Absorbed,
+        DebtCovered, PriceRecorded, UpdateSkipped,
     )
 }  # fmt: skip
 """Every record's class by the event's name."""
 
 FILLS = (Traded, Filled)
 MATCHES = (OrdersMatched, MatchSkipped)
-LIQUIDATIONS = (Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered)
+LIQUIDATIONS = (Liquidated, TakenOver, PositionAbsorbed, ClosedAgainstSide, Absorbed, DebtCovered)
 FUNDING = (Accrued,)
 ORDER_ENDS = (OrderCancelled, OrderExecuted, OrderVoided, OrderFailed)
 

@@ -6,12 +6,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from plimsoll.core.units import WAD
-from plimsoll.sdk.events import Filled, Happened, Liquidated, OrdersMatched, PositionAbsorbed, TakenOver, Traded
+from plimsoll.sdk.events import (
+    ClosedAgainstSide,
+    Filled,
+    Happened,
+    Liquidated,
+    OrdersMatched,
+    PositionAbsorbed,
+    TakenOver,
+    Traded,
+)
 
 AGAINST_POOL, MAKER, TAKER = "pool", "maker", "taker"
 LIQUIDATED, TAKEN_OVER, TOOK_OVER, ABSORBED = "liquidated", "taken over", "took over", "absorbed"
 
-EVENTS: tuple[type[Happened], ...] = (Traded, Filled, OrdersMatched, Liquidated, TakenOver, PositionAbsorbed)
+EVENTS: tuple[type[Happened], ...] = (
+    Traded,
+    Filled,
+    OrdersMatched,
+    Liquidated,
+    TakenOver,
+    PositionAbsorbed,
+    ClosedAgainstSide,
+)
 """What `fills` needs."""
 
 
@@ -84,6 +101,6 @@ def _named(record: Happened, account: int) -> tuple[str, int, int] | None:
         return (TAKEN_OVER, 0, 0) if record.account == account else None
     if isinstance(record, Liquidated):
         return (LIQUIDATED, record.cost, 0) if record.account == account else None
-    if isinstance(record, PositionAbsorbed):
+    if isinstance(record, PositionAbsorbed | ClosedAgainstSide):
         return (ABSORBED, 0, 0) if record.account == account else None
     return None
