@@ -1,4 +1,4 @@
-"""Deleveraging that is due: when it is, what it closes at which price, and that it comes first in whatever touches a market."""
+"""Deleveraging that is due: when it is, what it closes at which price, and that it comes before anything else."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def crowd(desk: Desk, sign: int, heavy: tuple[int, ...] = HEAVY, light: int = LI
 
 
 def set_capital(core: Core, wanted: int) -> None:
-    """The pool's capital in ETH, accrued, is `wanted`: cash goes to or comes from a bystander, so that the ledger adds up."""
+    """The pool's capital in ETH, accrued, is `wanted`: a bystander gives or gets it, so that the ledger adds up."""
     bystander = core.track(account_id(actor("bystander")))
     if core.cash(bystander) < 50_000_000 * WAD:
         core.fund_account(bystander, 100_000_000)
@@ -205,15 +205,31 @@ def test_deleverage__pool_insolvent__closes_all_at_the_price_at_which_it_is_wort
     check_sums(core)
 
 
-def test_deleverage__pool_that_has_less_than_nothing__closes_longs_for_nothing(desk: Desk) -> None:
-    """No price is below zero: what is missing beyond the skew's worth stays the pool's hole, at k = 0."""
+@SIGNS
+def test_deleverage__hole_beyond_what_the_skew_is_worth__is_nobodys(desk: Desk, sign: int) -> None:
+    """Nobody gives up more than the index a unit: longs get nothing, shorts pay twice; the rest stays, at k = 0."""
     core = desk.core
-    crowd(desk, 1)
+    crowd(desk, sign)
     exposure = notional(SKEW, ETH_PRICE)
     set_capital(core, -exposure - 7 * WAD)
     event = deleverage(core).event("Deleveraged")
-    assert (event["price"], event["flow"]) == (0, 0)
+    assert event["price"] == (0 if sign > 0 else 2 * ETH_PRICE)
     assert abs(core.market.poolCapital(ETH)[0] + 7 * WAD) <= 10**8
+    check_sums(core)
+
+
+def test_deleverage__hole_and_a_small_skew__is_not_divided_by_it(desk: Desk) -> None:
+    """A hole as bad debt leaves it, and a thousand dollars of skew to the short side: whoever made that skew would
+    have had all shorts fill the hole at a price of millions."""
+    core = desk.core
+    *_, light = crowd(desk, -1, (500 * WAD,), 500 * WAD)
+    set_capital(core, -1_000_000 * WAD)
+    short = core.trader("heavy 0")
+    before = core.market.equity(short)
+    third = WAD // 3 + 1
+    event = desk.trade(light, -third).event("Deleveraged")
+    assert (event["isLong"], event["price"]) == (False, 2 * ETH_PRICE)
+    assert 0 <= before - core.market.equity(short) <= 1_000 * WAD + 10**6
     check_sums(core)
 
 
@@ -362,7 +378,7 @@ Act = Callable[[Core], Receipt]
 
 
 def prepared(core: Core, set_equity: SetEquity) -> dict[str, Act]:
-    """Each way to touch the market, ready to go: longs of 1,400, shorts of 500, of which 100 are sick and 100 bankrupt."""
+    """Each way to touch the market, ready to go: longs of 1,400, shorts of 500, 100 of them sick and 100 bankrupt."""
     core.set_params(ETH, openInterestBps=100_000)
     signed = Signed(core)
     maker, taker = signed.trader("maker", 500_000), signed.trader("matched", 500_000)
@@ -456,7 +472,7 @@ def test_deleverage__of_who_was_sick__may_heal_him(
 
 @SIGNS
 def test_trade__reducing_the_light_side__deleverages_what_it_makes_due(desk: Desk, sign: int) -> None:
-    """The light side may always close; what that leaves with the pool beyond its leverage is closed in the same trade."""
+    """The light side may always close; what that leaves with the pool beyond its leverage is closed in that trade."""
     core = desk.core
     *_, light = crowd(desk, sign)
     set_capital(core, 1_100_000 * WAD)

@@ -186,7 +186,7 @@ def close_side(side: Side, is_long: bool, fraction: int, price: int) -> tuple[Si
 
 
 def due(long: int, short: int, backing: int, price: int) -> tuple[int, int] | None:
-    """(fraction, price) of the heavy side that is to be closed; `backing` is the pool's cash and quote in the market."""
+    """(fraction, price) of the heavy side that is to be closed; `backing` is the pool's cash and quote there."""
     k = long - short
     worth_of_pool = backing - ceil_div(k * price, WAD)
     if notional(abs(k), price) <= MAX_POOL_LEVERAGE * max(0, worth_of_pool) + WAD:
@@ -197,7 +197,7 @@ def due(long: int, short: int, backing: int, price: int) -> tuple[int, int] | No
     elif k > 0:
         price = max(0, backing * WAD // k)
     else:
-        price = ceil_div(-backing * WAD, -k)
+        price = min(2 * price, ceil_div(-backing * WAD, -k))
     fraction = min(WAD, excess * WAD // (long if k > 0 else short))
     return (fraction, price) if fraction else None
 

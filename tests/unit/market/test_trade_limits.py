@@ -146,7 +146,7 @@ def test_trade__no_exposure_allowed__no_skew_at_all(desk: Desk) -> None:
 def test_trade__random_capital__the_first_limit_that_binds_is_named(
     shared_desk: Desk, base: int, crowd: int, dollars: int
 ) -> None:
-    """With capital for a third of the crowd's 6 million at least: no deleveraging is due, which has tests of its own."""
+    """With capital for a third of the crowd's 6 million: no deleveraging is due, which has tests of its own."""
     desk = shared_desk
     with desk.isolated():
         desk.set_skew(crowd)
