@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from plimsoll.core import ids
 from plimsoll.core.units import RAY, WAD
+from plimsoll.risk.position import scale
 from plimsoll.risk.protocol import Protocol
 from tests.python.risk.setting import ACCOUNT, ETH, NOW, OTHER_ACCOUNT, PARAMS, PRICE, buy, deployed, set_price
 
@@ -121,3 +122,99 @@ def test_deleverage__part__everybody_gives_the_same_fraction():
         assert abs(after_quote - Fraction(3 * quote, 4)) <= 1
         assert abs(owed + Fraction(base, 4) * 1_100 + Fraction(quote, 4)) <= 2
     assert protocol.state.markets[ETH].k_long == 3 * RAY // 4
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_deleverage__ten_thousand_positions__each_gives_its_part_when_it_is_touched(sign):
+    """The event is a few sums; whoever comes then finds what the specification gives him, to the wei."""
+    protocol = deployed(replace(QUIET, exposure_bps=40_000, open_interest_bps=40_000), pool_dollars=8_000_000)
+    state, market = protocol.state, protocol.state.markets[ETH]
+    accounts = [ids.pack(0x10_000 + number) for number in range(10_000)]
+    state.journal.begin()
+    for number, account in enumerate(accounts):
+        size = sign * (WAD + number * 10**14 + number**3)
+        quote = market.fill_quote(size, PRICE, 0).amount
+        state.fill(market, account, size, quote)
+        market.pool_quote -= quote
+        state.credit(account, 100 * WAD)
+        state.credit(POOL, -100 * WAD)
+    state.journal.commit()
+    open_interest = sum(protocol.open_interest(ETH))
+    assert open_interest // WAD == 14_999
+    price = PRICE + sign * 300 * WAD
+    set_price(protocol, price, NOW + 1)
+    before = {account: market.positions[account].base for account in accounts}
+    total = protocol.pool_capital(ETH, NOW + 1) + sum(protocol.equity(account, NOW + 1) for account in accounts)
+
+    done = protocol.deleverage(ETH, now=NOW + 1)
+
+    assert 0 < done.fraction < WAD
+    left = 0
+    for account, held in before.items():
+        base, _ = state.settle(market, account)
+        assert base == scale(held, WAD - done.fraction, WAD)
+        left += abs(base)
+    assert 0 <= sum(protocol.open_interest(ETH)) - left <= 10_001
+    after = protocol.pool_capital(ETH, NOW + 1) + sum(protocol.equity(account, NOW + 1) for account in accounts)
+    assert abs(total - after) <= 10_000 * (3 + price // WAD)
+    protocol.check_sums(NOW + 1)
+
+
+def test_deleverage__ownerless_shorts__leave_the_ledger_some_wei_short():
+    """The pool has the flow of all open interest, those who pay have a few wei less of it: why dust may be negative."""
+    protocol = three_positions()
+    market = protocol.state.markets[ETH]
+    buy(protocol, -7_777_777_777_777_777_777, account=THIRD)
+    protocol.deleverage_event(ETH, -1, WAD // 3 + 1, PRICE, now=NOW)
+    protocol.state.settle(market, THIRD)
+    assert (market.short - sum(max(0, -held.base) for held in market.positions.values())) == 1
+    before = protocol.check_sums(NOW)
+    protocol.deleverage_event(ETH, -1, WAD // 3 + 1, PRICE, now=NOW)
+    after = protocol.check_sums(NOW)
+    assert after.dust < 0
+    assert before.lowest > after.lowest
+    assert after.lowest <= after.dust
+
+
+def test_deleverage__ownerless_longs__leave_the_ledger_some_wei_over():
+    protocol = three_positions()
+    market = protocol.state.markets[ETH]
+    for _ in range(2):
+        protocol.deleverage_event(ETH, 1, WAD // 3 + 1, PRICE, now=NOW)
+        for account in (ACCOUNT, OTHER_ACCOUNT):
+            protocol.state.settle(market, account)
+    sums = protocol.check_sums(NOW)
+    assert 300 < sums.dust <= sums.highest
+    assert sums.lowest == 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_deleverage__asleep_for_two_epochs_and_more__what_the_third_brought_is_nobodys(sign):
+    """A position opened late in an epoch: after two rollovers it has a billionth, and the third takes it uncounted.
+
+    The billionth of $123,456 is what the ledger keeps of a long, or is short of a short: some thousandths of a cent.
+    """
+    protocol = deployed(QUIET, account_dollars=10**6)
+    buy(protocol, sign * 50 * WAD)
+    market = protocol.state.markets[ETH]
+
+    def close(fraction: int) -> None:
+        protocol.deleverage_event(ETH, sign, fraction, PRICE, now=NOW)
+        protocol.check_sums(NOW)
+
+    for _ in range(9):
+        close(9 * WAD // 10)
+    assert (market.k_long, market.k_short)[sign < 0] == 10**18
+    buy(protocol, sign * 123_456_789 * WAD // 10**6, account=OTHER_ACCOUNT)
+    close(WAD // 1_000)
+    close(WAD - 10**9 + 1)
+    asleep = protocol.position(OTHER_ACCOUNT, ETH, NOW)[0] * sign
+    assert asleep == 123_333_332_211 * (10**9 - 1) // 10**9
+    dust = protocol.check_sums(NOW).dust
+    close(WAD - 10**9 + 1)
+    assert protocol.position(OTHER_ACCOUNT, ETH, NOW)[0] == 0
+    sums = protocol.check_sums(NOW)
+    nobodys = asleep * PRICE // WAD
+    assert abs(sums.dust - dust - sign * nobodys) <= 10**6
+    assert nobodys > 10**14
+    assert sums.lowest <= sums.dust <= sums.highest <= 3 * nobodys
