@@ -1,11 +1,12 @@
-"""Attack 5, in the accounting: events of deleveraging, injected, and what they leave to whoever trades around them."""
+"""Attack 5: deleveraging the light side, at K = 0, and again and again; in the accounting, where events are injected,
+and by what anybody can call."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.support.core import ETH, ETH_PRICE, WAD, Core, deploy_core
-from tests.support.evm import Evm, Receipt
+from tests.support.core import ETH, ETH_PRICE, WAD, Core, account_id, actor, deploy_core
+from tests.support.evm import Evm, Receipt, reverts
 from tests.unit.attacks.reference import base_of, main_account, wealth
 
 RAY = 10**27
@@ -135,3 +136,71 @@ def test_deleveraging__of_the_heavy_side__lowers_the_pools_exposure_and_of_the_l
     assert core.market.position(light, ETH) == position
     assert wealth(core, [light]) == before
     check_sums(core, 1)
+
+
+# --- as anybody may call it ---
+
+
+def leave_capital(core: Core, wanted: int) -> None:
+    """The pool's capital is `wanted`: a bystander has the rest."""
+    bystander = core.track(account_id(actor("bystander")))
+    core.market.accrue(ETH)
+    change = wanted - core.market.poolCapital(ETH)[0]
+    core.vault.post([(core.pool_account(ETH), change, 0, 0), (bystander, -change, 0, 0)], sender=core.pool)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_deleverage__whoever_calls_and_whenever__never_closes_the_light_side(core: Core, sign: int) -> None:
+    """He is on the heavy side and wants the others' closed, or is on the light side and wants out at the index without
+    an impact. No call names a side: it is the heavy one, as long as it is, and not at all when neither is."""
+    heavy, light = core.trader("victim", 1_000_000), main_account(core, 1_000_000)
+    core.fund_account(account_id(actor("bystander")), 1_000_000)
+    core.open(heavy, ETH, sign * 2 * MILLION)
+    core.open(light, ETH, -sign * MILLION)
+    core.tick(1)
+    for capital in (300_000, 1_000, 10, -10, -10_000):
+        position = core.market.position(light, ETH)
+        skew = abs(core.market.skew(ETH))
+        leave_capital(core, capital * WAD)
+        event = core.liquidator.deleverage(ETH, [], sender=actor("mallory")).event("Deleveraged")
+        assert event["isLong"] == (sign > 0)
+        assert abs(core.market.skew(ETH)) < skew
+        assert core.market.position(light, ETH) == position
+        with reverts("Liquidator_NothingDue", ETH):
+            core.liquidator.deleverage(ETH, [], sender=actor("mallory"))
+        if abs(core.market.skew(ETH)) * ETH_PRICE < WAD * WAD:
+            break
+    assert abs(core.market.skew(ETH)) * ETH_PRICE // WAD <= WAD
+    leave_capital(core, -1_000_000 * WAD)
+    with reverts("Liquidator_NothingDue", ETH):
+        core.liquidator.deleverage(ETH, [], sender=actor("mallory"))
+    check_sums(core, 5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_deleverage__nineteen_times_nine_tenths__neither_stops_nor_pays(core: Core, sign: int) -> None:
+    """As above by the rule: the pool's capital falls by nine tenths each time, until the side is worth a dollar. The
+    scale begins anew on the way where it has to, and who was there all the time is settled through all of it."""
+    account, victim = main_account(core, 1_000_000), core.trader("victim", 1_000_000)
+    core.open(account, ETH, sign * MILLION)
+    core.open(victim, ETH, sign * MILLION)
+    core.fund_account(account_id(actor("bystander")), 1_000_000)
+    core.tick(1)
+    core.market.accrue(ETH)
+    before = [core.market.equity(each) for each in (account, victim)]
+    events = 0
+    for number in range(19):
+        leave_capital(core, max(1, 1_000_000 * WAD // 10 ** (number + 1) // 2))
+        if abs(core.market.skew(ETH)) * ETH_PRICE <= 2 * WAD * WAD:
+            with reverts("Liquidator_NothingDue", ETH):
+                core.liquidator.deleverage(ETH, [])
+            break
+        fraction = core.liquidator.deleverage(ETH, []).event("Deleveraged")["fraction"]
+        assert WAD * 89 // 100 <= fraction <= WAD
+        events += 1
+    assert events >= 6
+    after = [core.market.equity(each) for each in (account, victim)]
+    assert all(abs(a - b) <= 10**9 for a, b in zip(before, after, strict=True))
+    state = core.market.marketState(ETH)
+    assert (state.longK if sign > 0 else state.shortK) >= RAY // 10**9
+    check_sums(core, events)
