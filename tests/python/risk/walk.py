@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import suppress
 
 from plimsoll.core import ids
 from plimsoll.core.orders import Order, OrderKind, Scope, TimeInForce
@@ -73,7 +74,7 @@ class Walk:
             self.delegate: 1, self.cancel_all: 1,
         }  # fmt: skip
         if deleveraging:
-            calls[self.deleverage] = 1
+            calls |= {self.inject: 1, self.deleverage: 3, self.shift_capital: 4, self.ruin: 4}
         self.calls, self.weights = list(calls), list(calls.values())
 
     def run(self, steps: int) -> None:
@@ -293,7 +294,8 @@ class Walk:
 
     def absorb(self) -> None:
         account, _ = self.unhealthy()
-        self.protocol.absorb(account, now=self.now, sender=self.random.choice(KEEPERS), basefee=50 * 10**9)
+        done = self.protocol.absorb(account, now=self.now, sender=self.random.choice(KEEPERS), basefee=50 * 10**9)
+        self.done["against a side"] += len(done.against_sides)
 
     def sweep(self) -> None:
         self.protocol.sweep(self.random.choice(tuple(FIRST_PRICES)))
@@ -323,8 +325,38 @@ class Walk:
         self.protocol.halt_opening(market, self.now + self.random.randint(-5, 5))
 
     def deleverage(self) -> None:
+        self.protocol.deleverage(self.random.choice(tuple(FIRST_PRICES)), now=self.now)
+
+    def shift_capital(self) -> None:
+        """No call that anyone could make: the pool has less in a market than its exposure, or is filled up again."""
+        protocol, market = self.protocol, self.protocol.state.markets[self.random.choice((ETH, BTC))]
+        if market.newest is None:
+            return
+        exposure = abs(market.skew) * market.newest.price // WAD
+        wanted = exposure * self.random.randint(-20, 60) // 100 if self.random.random() < 0.4 else 9_000_000 * WAD
+        amount = protocol.pool_capital(market.id, self.now) - wanted
+        protocol.state.credit(market.pool_account, -amount)
+        protocol.state.credit(protocol.state.fund_account, amount)
+
+    def ruin(self) -> None:
+        """No call either: who holds something loses all that he has and more, where the caps are used up."""
+        account, market_id = self.holder()
+        market = self.protocol.state.markets[market_id]
+        if not self.protocol.markets_bitmap(account) or market.newest is None:
+            return
+        self.price()
+        market.count_moved(market.newest.published_at, market.scale // 1_000)
+        amount = self.protocol.equity(account, self.now) * self.random.randint(100, 110) // 100 + WAD
+        self.protocol.state.credit(account, -amount)
+        self.protocol.state.credit(self.protocol.state.fund_account, amount)
+        with suppress(Refusal):
+            done = self.protocol.absorb(account, now=self.now, sender=KEEPERS[0])
+            self.done["against a side"] += len(done.against_sides)
+
+    def inject(self) -> None:
         market = self.random.choice(tuple(FIRST_PRICES))
         newest = self.protocol.state.markets[market].newest
         assert newest is not None
-        fraction = self.random.choice((WAD, 9 * WAD // 10, WAD // 3, 1, self.random.randrange(WAD)))
+        fractions = (9 * WAD // 10, WAD // 3, 1, self.random.randrange(WAD))
+        fraction = self.random.choice(fractions) if self.random.random() < 0.95 else WAD
         self.protocol.deleverage_event(market, self.random.choice((1, -1)), fraction, newest.price, now=self.now)
