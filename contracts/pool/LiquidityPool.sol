@@ -168,8 +168,8 @@ contract LiquidityPool is ILiquidityPool, RequestVault {
 
     function _requireLimit(uint256 marketId) private view {
         uint256 size = MARKET.skew(marketId).abs();
-        if (size == 0) return;
         uint256 exposure = WadMath.divUp(size * ORACLE.newest(marketId).price(), WadMath.WAD);
+        if (exposure <= WadMath.WAD) return; // a dollar: the dust that a deleveraging leaves locks nobody in
         (, uint256 limit) = MARKET.poolCapital(marketId);
         if (exposure > limit) revert RequestVault_OpeningLimit(marketId, exposure, limit);
     }

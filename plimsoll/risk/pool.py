@@ -235,7 +235,7 @@ class LiquidityPool(RequestVault):
                 capital = market.capital(self.state.cash_of(market.pool_account), price)
                 exposure = margin.notional(abs(market.skew), price)
                 limit = market.exposure_limit(capital, price)
-                if exposure > limit:
+                if exposure > max(limit, WAD):
                     raise Refusal("RequestVault_OpeningLimit", market.id, exposure, limit)
 
 
