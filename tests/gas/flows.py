@@ -32,6 +32,7 @@ CEILINGS = {
     "take_over": 180_000,
     "flash_take_over": 450_000,
     "absorb": 180_000,
+    "deleverage": 100_000,
     "place_stop": 65_000,
     "place_for": 95_000,
     "match": 230_000,
@@ -150,6 +151,7 @@ def _measure(lab: Lab) -> dict[str, Measured]:
     _measure_matches(lab, flows)
     _measure_liquidations(lab, flows, market_order, place, settle)
     _measure_flash(lab, flows, market_order, place, settle)
+    _measure_deleverage(lab, flows)
     return flows
 
 
@@ -256,3 +258,16 @@ def _measure_flash(lab: Lab, flows: dict[str, Measured], market_order: Any, plac
         ]
         send = partial(flash.run, victim, ETH, 15 * WAD, price, makers, [], sender=owner)
         flows["flash_take_over"] = lab.measure(send)
+
+
+def _measure_deleverage(lab: Lab, flows: dict[str, Measured]) -> None:
+    """The second one, of a market of a few dozen positions, in a block without an accrual before."""
+    core = lab.core
+    for share in (3, 7):
+        lab.tick()
+        core.market.accrue(ETH, sender=KEEPER)
+        exposure = abs(core.market.skew(ETH)) * lab.prices[ETH] // WAD
+        capital = core.market.poolCapital(ETH)[0]
+        core.vault.post([(core.pool_account(ETH), exposure // (share + 1) - capital, 0, 0)], sender=core.pool)
+        lab.tick()
+        flows["deleverage"] = lab.measure(lambda: core.liquidator.deleverage(ETH, [], sender=KEEPER))

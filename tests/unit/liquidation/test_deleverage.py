@@ -516,3 +516,33 @@ def test_trade__last_of_the_light_side__is_never_refused(desk: Desk, sign: int) 
     receipt.event("Deleveraged")
     assert desk.position(light) == (0, 0, 0)
     check_sums(core)
+
+
+# --- what it costs ---
+
+
+def deleveraging_gas(positions: int, size: int) -> int:
+    """Gas of deleveraging so many longs of one size, each of an account of its own."""
+    desk = open_desk(Evm(), markets=1, pool_dollars=60_000_000)
+    core = desk.core
+    accounts = [account_id(actor("many"), 0, index) for index in range(positions)]
+    postings = [(account, size * 1_500, 0, 0) for account in accounts]
+    for start in range(0, positions, 500):
+        core.vault.post(postings[start : start + 500], sender=core.pool)
+    record = core.oracle.newest(ETH)
+    for account in accounts:
+        trade = (account, ETH, size, 10**30, False, 0, 0, KEEPER, record, record)
+        core.market.trade(trade, sender=core.order_book)
+    bystander = core.track(account_id(actor("bystander")))
+    change = 2_000_000 * WAD - core.market.poolCapital(ETH)[0]
+    core.vault.post([(core.pool_account(ETH), change, 0, 0), (bystander, -change, 0, 0)], sender=core.pool)
+    desk.core.tick(1)
+    receipt = deleverage(core)
+    assert receipt.event("Deleveraged")["fraction"] > WAD // 2
+    gas: int = receipt.gas_used
+    return gas
+
+
+def test_deleverage__ten_thousand_positions__cost_no_more_than_ten() -> None:
+    """It reads no position: the open interest is the same, and so is the gas, to the unit."""
+    assert deleveraging_gas(10, 340 * WAD) == deleveraging_gas(10_000, 34 * WAD // 100)
