@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from plimsoll.risk.liquidation import Absorption
+from plimsoll.risk.market import Deleveraging
 from tests.stateful import matches, orders
 from tests.stateful.choices import Choices
 from tests.stateful.people import BOTS, TRADERS, actor, address, main
-from tests.stateful.world import MARKETS, WAD, World, model_params
+from tests.stateful.world import LIQUIDATOR_COUNTERS, MARKETS, WAD, World, model_params, slot_of
 from tests.support import core as support
 from tests.support.core import account_id, owner_of
+from tests.support.evm import Receipt
 
 Handler = Callable[[World, Choices], None]
 
@@ -176,6 +179,15 @@ def absorb(w: World, c: Choices) -> None:
     if not bankrupt and c.chance(80):
         return
     account = c.pick(bankrupt) if bankrupt and c.chance(95) else c.pick(w.accounts)
+    _absorb(w, account, keeper)
+
+
+def _absorb(w: World, account: int, keeper: str) -> None:
+    def check(done: Absorption, receipt: Receipt) -> None:
+        names = ("marketId", "base", "flow", "zeroPrice", "fraction")
+        got = [tuple(event[name] for name in names) for event in receipt.events("ClosedAgainstSide")]
+        w.hold([tuple(one) for one in done.against_sides], got, "what was closed against a side")
+
     w.call(
         "absorb",
         lambda: w.model.absorb(account, now=w.now, sender=address(keeper)),
@@ -184,12 +196,41 @@ def absorb(w: World, c: Choices) -> None:
         account,
         [],
         touches=(account, main(keeper), w.core.fund_main),
+        check=check,
     )
+
+
+def ruin(w: World, c: Choices) -> None:
+    """No call that anyone could make: who holds something loses all of it and more, to the fund, in a market whose
+    window has no room left. So the backstop closes it against the other side."""
+    account = c.pick(w.accounts)
+    market = _held_market(w, c, account)
+    if not w.model.markets_bitmap(account) >> market - 1 & 1:
+        return
+    record(w, c)
+    held = w.model.state.markets[market]
+    assert held.newest is not None
+    if c.chance(80):
+        held.count_moved(held.newest.published_at, support.SCALES[market] // c.pick((900, 1_250, 1_300)))
+        word = held.moved_since | held.moved << 40 | held.absorbed_hour << 136 | held.absorbed << 160
+        w.evm.set_storage(w.core.liquidator, slot_of(LIQUIDATOR_COUNTERS, market), word)
+    amount = w.model.equity(account, w.now) * c.integer(100, 110) // 100 + c.integer(0, 1) * WAD
+    w.calls += 1
+    w.core.vault.post([(account, -amount, 0, 0), (w.core.fund_main, amount, 0, 0)], sender=w.core.pool)
+    w.model.state.credit(account, -amount)
+    w.model.state.credit(w.core.fund_main, amount)
+    _absorb(w, account, c.pick(TRADERS))
 
 
 def deleverage(w: World, c: Choices) -> None:
     """What is due, if anything is."""
     market = c.pick(MARKETS)
+
+    def check(done: Deleveraging, receipt: Receipt) -> None:
+        event = receipt.event("Deleveraged")
+        got = (event["isLong"], event["fraction"], event["price"], event["cut"], event["flow"])
+        w.hold((done.sign > 0, *done[1:]), got, "what was deleveraged")
+
     w.call(
         "deleverage",
         lambda: w.model.deleverage(market, now=w.now),
@@ -197,6 +238,20 @@ def deleverage(w: World, c: Choices) -> None:
         w.core.liquidator.deleverage,
         market,
         [],
+        check=check,
+    )
+
+
+def accrue(w: World, c: Choices) -> None:
+    """Anyone may; it deleverages too."""
+    market = c.pick(MARKETS)
+    w.call(
+        "accrue",
+        lambda: w.model.accrue(market, now=w.now),
+        actor(c.pick(TRADERS)),
+        w.core.market.accrue,
+        market,
+        check=lambda done, receipt: w.hold(done is not None, receipt.value, "whether something was due"),
     )
 
 
@@ -369,9 +424,15 @@ HANDLERS: dict[str, tuple[Handler, int]] = {
     "set_params": (set_params, 3),
     "halt": (halt, 2),
     "deleverage": (deleverage, 4),
+    "accrue": (accrue, 4),
     "inject": (inject, 2),
 }
 """Each handler with its weight in the walk."""
 
-POOR = {**HANDLERS, "shift_capital": (shift_capital, 12), "deleverage": (deleverage, 12)}
+POOR = {
+    **HANDLERS,
+    "shift_capital": (shift_capital, 12),
+    "ruin": (ruin, 8),
+    "deleverage": (deleverage, 12),
+}
 """The same where the pool is often too poor for what it holds."""

@@ -34,6 +34,7 @@ START = 1_700_000_000
 
 VAULT_BALANCES = 0
 MARKET_STATES, MARKET_POSITIONS = 2, 4
+LIQUIDATOR_COUNTERS = 2
 BOOK_COMMITMENTS = 3
 
 
@@ -172,6 +173,7 @@ class World:
         """
         self.calls += 1
         refusal: Refusal | None = None
+        events = self._closings()
         result: Any = None
         try:
             result = predict()
@@ -194,11 +196,27 @@ class World:
         if isinstance(result, Outcome) and result.reason is not None:
             status = f"failed {result.reason.name}"
         self.count(f"{name}: {status}")
+        if name != "inject":
+            self._compare_closings(receipt, self._closings() - events, name)
         if check is not None:
             check(result, receipt)
         self.compare(touches)
         self.compare_orders(orders)
         return result
+
+    def _closings(self) -> int:
+        """How often a part of a side was closed in the model."""
+        return sum(market.events for market in self.model.state.markets.values())
+
+    def _compare_closings(self, receipt: Receipt, want: int, name: str) -> None:
+        """As many events on chain; the sums are those of the stored words, and of the handlers that know the result."""
+        by_pool, by_account = receipt.events("Deleveraged"), receipt.events("ClosedAgainstSide")
+        self.hold(want, len(by_pool) + len(by_account), "sides closed in part")
+        for event in by_pool:
+            self.count(f"deleveraged: {'long' if event['isLong'] else 'short'}")
+            self.count(f"deleveraged by {name}")
+        for event in by_account:
+            self.count(f"against a side: {'long' if event['base'] > 0 else 'short'}")
 
     def hold(self, want: Any, got: Any, what: str) -> None:
         """Raises Mismatch unless both are equal."""
