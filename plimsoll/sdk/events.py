@@ -281,7 +281,7 @@ class PositionAbsorbed(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedAgainstSide(Happened):
-    """What passed an absorption's caps: base is what the account got, flow what changed hands, of a side's fraction (WAD)."""
+    """What passed an absorption's caps: what the account got, what changed hands, which fraction (WAD) of the side."""
 
     account: int
     market_id: int
