@@ -19,9 +19,9 @@ library PoolReader {
         (bool ok, bytes memory data) =
             pool.staticcall{gas: OBSERVE_GAS}(abi.encodeCall(IUniswapV3Pool.observe, (secondsAgos)));
         if (!ok || data.length < 256) return (false, 0);
-        (uint256 at,, uint256 count, int256 before, int256 now_) =
+        (uint256 offset,, uint256 count, int256 before, int256 now_) =
             abi.decode(data, (uint256, uint256, uint256, int256, int256));
-        if (at != 64 || count != 2 || int56(before) != before || int56(now_) != now_) return (false, 0);
+        if (offset != 64 || count != 2 || int56(before) != before || int56(now_) != now_) return (false, 0);
         unchecked {
             sum = int56(now_ - before); // the pool's counter may wrap
         }
