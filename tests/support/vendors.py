@@ -48,6 +48,8 @@ class Vendor:
     is_signed: bool = True
     """Prices can be zero or negative, because somebody says them."""
     verifies: bool = True
+    is_average: bool = False
+    """Its confidence is the price itself."""
     feeds: int = 0
 
     def new_feed(self, decimals: int | None = None) -> bytes:
@@ -71,6 +73,8 @@ class Vendor:
         return receipt
 
     def is_near(self, found: Reading, price: int, confidence: int, at: int) -> bool:
+        if self.is_average:
+            confidence = found[0]
         far = abs(found[0] - price) * 10**6 > price * self.tolerance + (2 * 10**6 if self.tolerance else 0)
         return not far and found[1:] == (confidence, at)
 
@@ -186,6 +190,7 @@ class Uniswap(Vendor):
     tolerance: int = 101  # a tick
     is_pull: bool = False
     is_signed: bool = False
+    is_average: bool = True
     factory: Contract = field(init=False)
 
     def __post_init__(self) -> None:

@@ -73,6 +73,7 @@ contract UniswapV3Adapter is IUniswapV3Adapter {
         if (feed.isInverted) exponent = -exponent;
         if (exponent > MAX_EXPONENT) return reading;
         reading.price = uint256(FixedPointMathLib.expWad(exponent));
+        reading.confidence = reading.price;
         uint256 began = block.timestamp - feed.window;
         reading.publishedAt = updatedAt < began ? updatedAt : began;
     }
