@@ -3,6 +3,10 @@ pragma solidity ^0.8.24;
 
 /// @title The part of a Uniswap v3 pool that is read here, with Uniswap's names.
 interface IUniswapV3Pool {
+    function token0() external view returns (address);
+
+    function token1() external view returns (address);
+
     function slot0()
         external
         view

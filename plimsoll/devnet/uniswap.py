@@ -9,6 +9,7 @@ from math import isqrt
 from plimsoll.chain.build import ROOT, Artifact
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
+from plimsoll.deploy.parameters import pool_feed_id
 
 PACKAGE = ROOT / "node_modules" / "@uniswap" / "v3-core" / "artifacts" / "contracts"
 FEE = 3_000
@@ -51,5 +52,4 @@ def sqrt_price(price: int, decimals0: int, decimals1: int, *, inverted: bool = F
 
 def feed_id(pool: str, window: int, decimals0: int, decimals1: int, *, inverted: bool = False) -> bytes:
     """What the Uniswap adapter knows an average by; `window` in seconds, `inverted` where token1 is the base."""
-    word = int(pool, 16) | window << 160 | decimals0 << 192 | decimals1 << 200 | int(inverted) << 208
-    return word.to_bytes(32, "big")
+    return bytes.fromhex(pool_feed_id(pool, window, decimals0, decimals1, inverted=inverted)[2:])
