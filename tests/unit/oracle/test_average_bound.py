@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from plimsoll.devnet.uniswap import FULL_RANGE
+from plimsoll.sdk.oracle import price_item as item
 from tests.support.evm import DEPLOYER, Contract, Evm, Receipt, reverts
 from tests.support.oracle import (
     CONFIG,
@@ -22,7 +23,6 @@ from tests.support.oracle import (
     push,
     recorded,
 )
-from tests.support.oracle import price_item as item
 from tests.support.vendors import WINDOW, Uniswap, create
 
 BPS = PRICE // 10_000
