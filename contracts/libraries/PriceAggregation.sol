@@ -53,7 +53,7 @@ library PriceAggregation {
             uint256 publishedAt = reading.publishedAt;
             if (isTimely(publishedAt, terms.newerThan, terms.maxAge)) {
                 timely |= 1 << i;
-                if (!_isPlausible(reading, config.maxConfidenceBps())) continue;
+                if (!isPlausible(reading, config.maxConfidenceBps())) continue;
                 candidates |= 1 << i;
                 insert(prices, count++, reading.price);
             }
@@ -181,7 +181,8 @@ library PriceAggregation {
         return count % 2 == 1 ? upper : (values[count / 2 - 1] + upper) / 2; // of prices below 2^96
     }
 
-    function _isPlausible(Reading memory reading, uint256 maxConfidenceBps) private pure returns (bool) {
+    /// @return Whether a price can be set by this reading, by its range and its confidence.
+    function isPlausible(Reading memory reading, uint256 maxConfidenceBps) internal pure returns (bool) {
         uint256 price = reading.price;
         uint256 confidence = reading.confidence;
         return

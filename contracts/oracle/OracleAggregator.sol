@@ -123,6 +123,7 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         for (uint256 i; i < bounds.length; ++i) {
             Reading memory bound = bounds[i];
             if (bound.publishedAt < notBefore || !_bounds(bound, settings.maxAges[i])) continue;
+            if (!PriceAggregation.isPlausible(bound, settings.config.maxConfidenceBps())) continue; // an average sets none
             PriceAggregation.insert(prices, count++, bound.price);
             if (bound.publishedAt < publishedAt) publishedAt = bound.publishedAt;
         }

@@ -82,8 +82,8 @@ interface IOracleAggregator is IPriceRecords {
         payable
         returns (uint256 price_, uint256 confidence, uint256 publishedAt);
 
-    /// @notice The median of the push sources that answered at or after notBefore and within their maxAge, and the oldest
-    /// publish time among them. Oracle_NoBound where there is none.
+    /// @notice The median of the push sources that answered at or after notBefore and within their maxAge, certain enough to set a
+    /// price (an average over time never is), and the oldest publish time among them. Oracle_NoBound where there is none.
     function boundPrice(uint256 marketId, uint256 notBefore) external view returns (uint256 price_, uint256 publishedAt);
 
     /// @notice The newest record; zeros where there is none.

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plimsoll.chain.contracts import interface
+from plimsoll.chain.contracts import Deployed, interface
 from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import GAS_MARGIN_PERCENT, Call, Chain, Receipt, Reverted, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import format_wad
 from plimsoll.deploy.code import code_hash, is_same_code
 from plimsoll.deploy.manifest import Called, Created, Manifest, genesis_of, git_commit, readable
-from plimsoll.deploy.parameters import Parameters
+from plimsoll.deploy.parameters import Parameters, Source
 from plimsoll.deploy.plan import Creation, Plan, Step, make_plan
 from plimsoll.deploy.state import read_state
 
@@ -114,6 +114,7 @@ def _new_manifest(parameters: Parameters, chain: Chain, signer: Signer, genesis:
             "api3_server": parameters.api3_server,
             "sequencer_feed": parameters.sequencer.feed,
             "treasury": parameters.treasury,
+            **{name: getattr(parameters, name) for name in _vendors(parameters)},
         },
         markets={market.name: market.id for market in parameters.markets},
     )
@@ -134,16 +135,37 @@ def _check_manifest(manifest: Manifest, parameters: Parameters, signer: Signer, 
 
 def _check_external(parameters: Parameters, chain: Chain) -> None:
     wanted = {parameters.token: "the token", parameters.api3_server: "API3's server"}
+    wanted |= {getattr(parameters, name): what for name, what in _vendors(parameters).items()}
     if int(parameters.sequencer.feed, 16):
         wanted[parameters.sequencer.feed] = "the sequencer feed"
     for market in parameters.markets:
         for source in market.sources:
-            if source.is_push:
-                wanted["0x" + source.feed_id[-40:]] = f"a feed of {market.name}"
+            if source.contract is not None:
+                wanted[source.contract] = f"a feed of {market.name}"
     codes = chain.rpc.batch([("eth_getCode", [address, "latest"]) for address in wanted])
     for (address, what), code in zip(wanted.items(), codes, strict=True):
         if len(code) <= 2:
             raise UserError(f"no contract at {address}, {what} of {parameters.path}; is it the right network?")
+    for market in parameters.markets:
+        for source in market.sources:
+            if source.kind == "uniswap":
+                _check_pool(source, chain, f"{parameters.path}: {market.name}: {source.label}")
+
+
+def _check_pool(source: Source, chain: Chain, where: str) -> None:
+    """The decimals that the file names are those of the pool's tokens."""
+    assert source.contract is not None
+    pool = Deployed.of("IUniswapV3Pool", source.contract, chain)
+    for name, named in zip(("token0", "token1"), source.pool_decimals, strict=True):
+        actual = Deployed.of("IAggregatorV3", pool.call(name), chain).call("decimals")  # of any contract that has it
+        if actual != named:
+            raise UserError(f"{where}: {name} has {actual} decimals, not {named}")
+
+
+def _vendors(parameters: Parameters) -> dict[str, str]:
+    """The vendors' contracts, besides API3's, that the parameters name, and what they are."""
+    names = {"data_streams": "the verifier of Data Streams", "pyth": "Pyth's contract"}
+    return {name: what for name, what in names.items() if int(getattr(parameters, name), 16)}
 
 
 def _check_created(plan: Plan, manifest: Manifest, chain: Chain, path: Path) -> int:

@@ -127,6 +127,16 @@ def address_or_none() -> Field:
     return Field(lambda value: ZERO_ADDRESS if value == "none" else _address(value, ' or "none"'), show_address)
 
 
+def optional_address() -> Field:
+    """An address, or nothing for the zero address."""
+    return Field(_address, show_address, default=ZERO_ADDRESS, required=False)
+
+
+def word() -> Field:
+    """32 bytes, such as the id that a vendor gives a feed; 0x and 64 hexadecimal digits, in lower case then."""
+    return Field(_word)
+
+
 def addresses() -> Field:
     """A list of one address at least."""
     return Field(_addresses, lambda value: ", ".join(value))
@@ -175,6 +185,12 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise _Wrong(f"{value!r} is not a whole number")
     return int(value)
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"0x[0-9a-fA-F]{64}", value):
+        raise _Wrong(f"{value!r} is no id; write 0x and 64 hexadecimal digits")
+    return value.lower()
 
 
 def _address(value: Any, alternative: str = "") -> str:

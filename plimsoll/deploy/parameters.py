@@ -28,12 +28,14 @@ from plimsoll.deploy.fields import (
     count,
     dollars,
     flag,
+    optional_address,
     percent_wad,
     quantity,
     read_section,
     refuse_unknown,
     seconds,
     text,
+    word,
 )
 from plimsoll.risk.aggregation import Rules
 from plimsoll.risk.config import MarketParams, OrderParams
@@ -45,7 +47,13 @@ MAX_MARKETS = 16
 MAX_SOURCES = 8
 MIN_PULL_SOURCES = 3
 
-CONTRACTS = {"token": address(), "api3_server": address(), "treasury": address()}
+CONTRACTS = {
+    "token": address(),
+    "api3_server": address(),
+    "treasury": address(),
+    "data_streams": optional_address(),
+    "pyth": optional_address(),
+}
 GOVERNANCE = {
     "governor": address(),
     "admin_delay": seconds(0, 30 * DAY),
@@ -108,17 +116,32 @@ ORACLE = {
     "bound_reduce": bps(10, 5_000),
     "bound_refuse": bps(100, 5_000),
 }
-SOURCE_KIND = choice("api3", "chainlink")
+SOURCE_KIND = choice("api3", "chainlink", "datastreams", "pyth", "uniswap")
 SOURCES = {
     "api3": {"airnode": address(), "feed": text()},
     "chainlink": {"feed": address(), "max_age": seconds(1, 2 * DAY)},
+    "datastreams": {"stream": word()},
+    "pyth": {"price_id": word()},
+    "uniswap": {
+        "pool": address(),
+        "base": choice("token0", "token1"),
+        "decimals0": count(0, 18),
+        "decimals1": count(0, 18),
+        "window": seconds(60, DAY),
+        "max_age": seconds(1, 2 * DAY),
+    },
 }
+PUSH_KINDS = ("chainlink", "uniswap")
+NEEDS = {"datastreams": "data_streams", "pyth": "pyth"}
+"""Kinds of source, and the vendor's contract that they are read from."""
+STREAM_SCHEMA = "0x0003"
 POOL_SHARE = {"weight": bps(0, 10_000)}
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One source of a market's price: an API3 beacon (pull) or a Chainlink feed (push).
+    """One source of a market's price: an API3 beacon, a Data Streams or Pyth feed (pull), a Chainlink feed or a Uniswap
+    pool's average (push).
 
     `feed_id` is what its adapter knows it by; `label` is for people; `max_age` in seconds is 0 for a pull source.
     """
@@ -130,7 +153,18 @@ class Source:
 
     @property
     def is_push(self) -> bool:
-        return self.kind == "chainlink"
+        return self.kind in PUSH_KINDS
+
+    @property
+    def pool_decimals(self) -> tuple[int, int]:
+        """Of the tokens of a Uniswap pool, as the file has them."""
+        id_ = int(self.feed_id, 16)
+        return id_ >> 192 & 0xFF, id_ >> 200 & 0xFF
+
+    @property
+    def contract(self) -> str | None:
+        """Address of the contract that a push source is."""
+        return "0x" + self.feed_id[-40:] if self.is_push else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +222,8 @@ class Parameters:
     token: str
     api3_server: str
     treasury: str
+    data_streams: str
+    pyth: str
     governance: Governance
     sequencer: Sequencer
     pool: Shares
@@ -196,10 +232,18 @@ class Parameters:
     markets: tuple[Market, ...]
 
     @property
+    def source_kinds(self) -> frozenset[str]:
+        """Those that some market uses."""
+        return frozenset(source.kind for market in self.markets for source in market.sources)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over all values: what was deployed, whatever the comments and the layout of the file."""
         values = asdict(self)
         del values["path"], values["network"]
+        for name in NEEDS.values():
+            if not int(values[name], 16):
+                del values[name]  # as before there was such a key
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def require_chain(self, chain_id: int, uri: str) -> None:
@@ -221,6 +265,12 @@ class Parameters:
 def beacon_id(airnode: str, feed: str) -> str:
     """The id of an API3 beacon: keccak(airnode ‖ keccak(name of the feed)). Its template id is the name's hash."""
     return "0x" + bytes(keccak(bytes.fromhex(airnode[2:]) + keccak(text=feed))).hex()
+
+
+def pool_feed_id(pool: str, window: int, decimals0: int, decimals1: int, *, inverted: bool) -> str:
+    """What the Uniswap adapter knows an average by; `window` in seconds, `inverted` where token1 is the base."""
+    word_ = int(pool, 16) | window << 160 | decimals0 << 192 | decimals1 << 200 | int(inverted) << 208
+    return f"0x{word_:064x}"
 
 
 def networks(folder: Path = FOLDER) -> list[str]:
@@ -258,6 +308,7 @@ def parse(content: str, path: Path) -> Parameters:
     governance = Governance(**read_section(GOVERNANCE, data["governance"], f"{file}: governance"))
     _check_governance(governance, file)
     markets = _markets(data["market"], file)
+    _check_needs(contracts, markets, file)
     gas_market = read_section(LIQUIDATION, data["liquidation"], f"{file}: liquidation")["gas_market"]
     by_name = {market.name: market.id for market in markets}
     if gas_market not in by_name:
@@ -282,6 +333,15 @@ def _check_governance(governance: Governance, file: str) -> None:
         raise UserError(f"{where}: admin_delay is shorter than risk_delay; ADMIN can grant RISK, so it waits as long")
     if governance.listing_delay < governance.risk_delay:
         raise UserError(f"{where}: listing_delay is shorter than risk_delay; sources are as much of a risk")
+
+
+def _check_needs(contracts: Mapping[str, str], markets: tuple[Market, ...], file: str) -> None:
+    for market in markets:
+        for place, source in enumerate(market.sources, start=1):
+            needed = NEEDS.get(source.kind)
+            if needed is not None and not int(contracts[needed], 16):
+                where = f"{file}: {market.name} oracle: source {place}"
+                raise UserError(f"{where}: kind {source.kind} needs {needed} in [contracts], the vendor's address")
 
 
 def _markets(data: Any, file: str) -> tuple[Market, ...]:
@@ -369,13 +429,29 @@ def _sources(data: Any, where: str) -> tuple[Source, ...]:
             raise UserError(f"{at}: kind is missing")
         kind = SOURCE_KIND.read(one["kind"], f"{at}: kind")
         values = read_section(SOURCES[kind], {key: value for key, value in one.items() if key != "kind"}, at)
-        if kind == "api3":
-            label = f"API3 {values['feed']} by {values['airnode']}"
-            found.append(Source(kind, beacon_id(values["airnode"], values["feed"]), 0, label))
-        else:
-            feed_id = "0x" + values["feed"][2:].lower().rjust(64, "0")
-            found.append(Source(kind, feed_id, values["max_age"], f"Chainlink {values['feed']}"))
+        found.append(_source(kind, values, at))
     return tuple(found)
+
+
+def _source(kind: str, values: Mapping[str, Any], at: str) -> Source:
+    if kind == "api3":
+        label = f"API3 {values['feed']} by {values['airnode']}"
+        return Source(kind, beacon_id(values["airnode"], values["feed"]), 0, label)
+    if kind == "datastreams":
+        if not values["stream"].startswith(STREAM_SCHEMA):
+            raise UserError(f"{at}: stream {values['stream']} is not of schema 3; the ids of those begin with 0x0003")
+        return Source(kind, values["stream"], 0, f"Data Streams {values['stream']}")
+    if kind == "pyth":
+        return Source(kind, values["price_id"], 0, f"Pyth {values['price_id']}")
+    if kind == "chainlink":
+        feed_id = "0x" + values["feed"][2:].lower().rjust(64, "0")
+        return Source(kind, feed_id, values["max_age"], f"Chainlink {values['feed']}")
+    if values["max_age"] <= values["window"]:
+        raise UserError(f"{at}: max_age is not longer than window; an average is as old as its window at least")
+    inverted = values["base"] == "token1"
+    pool, window = values["pool"], values["window"]
+    feed_id = pool_feed_id(pool, window, values["decimals0"], values["decimals1"], inverted=inverted)
+    return Source(kind, feed_id, values["max_age"], f"Uniswap {pool} over {window} s")
 
 
 def _check_oracle(rules: Rules, sources: tuple[Source, ...], where: str) -> None:
@@ -387,6 +463,10 @@ def _check_oracle(rules: Rules, sources: tuple[Source, ...], where: str) -> None
         )
     if list(sources[: len(pulls)]) != pulls:
         raise UserError(f"{where}: a push source stands before a pull source; pull sources come first")
+    kinds = [source.kind for source in sources]
+    for place, kind in enumerate(kinds):
+        if kind in kinds[:place] and kinds[place - 1] != kind:
+            raise UserError(f"{where}: source {place + 1}: sources of one kind stand together; move it to the others")
     if len({(source.kind, source.feed_id) for source in sources}) < len(sources):
         raise UserError(f"{where}: the same source stands there twice")
     if not len(pulls) // 2 + 1 <= rules.quorum <= len(pulls) - 1:

@@ -37,7 +37,16 @@ CONTRACTS = (
     "InsuranceFund",
     "Lens",
 )
-"""What is created, in this order."""
+"""What is always created, in this order."""
+
+ADAPTERS = {
+    "api3": "Api3Adapter",
+    "chainlink": "ChainlinkAdapter",
+    "datastreams": "DataStreamsAdapter",
+    "pyth": "PythAdapter",
+    "uniswap": "UniswapV3Adapter",
+}
+"""By kind of source. Those that are not in CONTRACTS are created after it, where a market uses them."""
 
 FUNCTION_ROLES: dict[str, dict[str, int]] = {
     "MarketConfigurator": {
@@ -118,9 +127,10 @@ def make_plan(parameters: Parameters, deployer: str, start_nonce: int, chain: Ch
                 f"{parameters.path}: the deployer {deployer} is named for {ROLE_NAMES[role]}; "
                 "it renounces everything, so deploy from another account"
             )
-    addresses = {name: created_address(deployer, start_nonce + place) for place, name in enumerate(CONTRACTS)}
+    names = contracts_of(parameters)
+    addresses = {name: created_address(deployer, start_nonce + place) for place, name in enumerate(names)}
     creations = []
-    for place, name in enumerate(CONTRACTS):
+    for place, name in enumerate(names):
         args = _arguments(name, parameters, addresses, deployer)
         creations.append(
             Creation(
@@ -140,6 +150,12 @@ def make_plan(parameters: Parameters, deployer: str, start_nonce: int, chain: Ch
         configuration=tuple(_configuration(parameters, deployed)),
         handover=tuple(_handover(parameters, deployed, deployer)),
     )
+
+
+def contracts_of(parameters: Parameters) -> tuple[str, ...]:
+    """What a deployment creates, in order."""
+    kinds = parameters.source_kinds
+    return CONTRACTS + tuple(name for kind, name in ADAPTERS.items() if kind in kinds and name not in CONTRACTS)
 
 
 def core_struct(parameters: Parameters, addresses: Mapping[str, str]) -> dict[str, str]:
@@ -163,10 +179,9 @@ def core_struct(parameters: Parameters, addresses: Mapping[str, str]) -> dict[st
 
 def sources_of(market: Market, addresses: Mapping[str, str]) -> list[dict[str, Any]]:
     """The market's sources as the aggregator takes them."""
-    adapters = {"api3": addresses["Api3Adapter"], "chainlink": addresses["ChainlinkAdapter"]}
     return [
         {
-            "adapter": adapters[source.kind],
+            "adapter": addresses[ADAPTERS[source.kind]],
             "isPush": source.is_push,
             "maxAge": source.max_age,
             "feedId": bytes.fromhex(source.feed_id[2:]),
@@ -199,8 +214,12 @@ def _arguments(name: str, p: Parameters, addresses: Mapping[str, str], deployer:
         return (p.sequencer.feed, p.sequencer.grace)
     if name == "Api3Adapter":
         return (p.api3_server,)
-    if name == "ChainlinkAdapter":
+    if name in ("ChainlinkAdapter", "UniswapV3Adapter"):
         return ()
+    if name == "DataStreamsAdapter":
+        return (p.data_streams,)
+    if name == "PythAdapter":
+        return (p.pyth,)
     if name == "OracleAggregator":
         return (addresses["Governance"], addresses["SequencerGuard"])
     core = core_struct(p, addresses)

@@ -15,10 +15,10 @@ from plimsoll.deploy.manifest import Manifest, genesis_of
 from plimsoll.deploy.parameters import MARKET, MARKET_SECTIONS, ORACLE, ORDERS, Parameters
 from plimsoll.deploy.plan import (
     ADMIN,
-    CONTRACTS,
     ROLE_NAMES,
     SHARE_VAULTS,
     Plan,
+    contracts_of,
     core_struct,
     function_roles,
     grants_of,
@@ -82,7 +82,7 @@ def verify(parameters: Parameters, chain: Chain, manifest: Manifest) -> Verifica
             f"the deployment in the manifest of {manifest.network} is on another chain than {chain.uri}; "
             "choose its network, or deploy"
         )
-    missing = [name for name in CONTRACTS if name not in manifest.contracts]
+    missing = [name for name in contracts_of(parameters) if name not in manifest.contracts]
     if missing:
         raise UserError(f"the deployment is not complete ({missing[0]} is missing); run ape run deploy again")
     found = Verification()
@@ -137,6 +137,8 @@ def _wiring(plan: Plan, chain: Chain) -> Iterator[Row]:
         "asset": core["token"],
         "sequencerGuard": plan.addresses["SequencerGuard"],
         "server": p.api3_server,
+        "verifier": p.data_streams,
+        "pyth": p.pyth,
         "feed": p.sequencer.feed,
     }
     wanted = [

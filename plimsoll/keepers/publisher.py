@@ -7,7 +7,7 @@ waits for it: an order for the record that settles it, or an unhealthy account f
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from plimsoll.risk.oracle import Record
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.events import PriceRecorded, UpdateSkipped, decode_all
 from plimsoll.sdk.oracle import NOTHING_NEW, beacon_id, beacon_update, price_item, template_id
+from plimsoll.sdk.streams import MAX_SIGNERS, StreamPublisher, stream_id
 from plimsoll.sdk.words import unpack_record
 
 GAS_PERCENT = 150
@@ -99,41 +100,55 @@ def _reason(market: MarketPrices, now: int, cadence: Cadence) -> str:
     return "due" if now - newest.published_at >= cadence.max_seconds else ""
 
 
+Signing = Callable[[int, int], bytes]
+"""A price (WAD) and a time (Unix seconds) to a signed payload."""
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A market's pull sources in order: the key of each that is ours to sign, None for the others."""
+    """A market's pull sources in order: how each that is ours is signed, None for the others."""
 
-    template: bytes
-    signers: tuple[LocalAccount | None, ...]
+    signers: tuple[Signing | None, ...]
 
     def item(self, market_id: int, price: int, timestamp: int) -> bytes:
         """One item of priceData; of the others whatever they have published themselves is read."""
         return price_item(
             market_id,
-            [
-                NOTHING_NEW if signer is None else beacon_update(signer, self.template, timestamp, price)
-                for signer in self.signers
-            ],
+            [NOTHING_NEW if sign is None else sign(price, timestamp) for sign in self.signers],
         )
 
 
 def feeds_of(contracts: Contracts, names: Mapping[int, str], keys: Iterable[str]) -> dict[int, Feed]:
     """The feeds that these keys sign for, by market id; `names` are the feeds' ("ETH/USD").
 
+    A source is ours if it is a beacon of one of the keys, or the stream of that name, which all of them sign together.
+
     Raises UserError for a key that is none, and where no key belongs to any market.
     """
     signers = [_signer(key) for key in keys]
     found = {}
     for market_id, name in names.items():
-        template = template_id(name)
-        by_feed = {beacon_id(signer.address, template): signer for signer in signers}
+        by_feed = _signings(signers, name)
         pull = [source for source in contracts.oracle.call("sources", market_id) if not source.isPush]
         mine = tuple(by_feed.get(source.feedId) for source in pull)
         if any(mine):
-            found[market_id] = Feed(template, mine)
+            found[market_id] = Feed(mine)
     if not found:
         raise UserError(f"publisher: none of the {len(signers)} keys signs for a source of {', '.join(names.values())}")
     return found
+
+
+def _signings(signers: Sequence[LocalAccount], name: str) -> dict[bytes, Signing]:
+    """How each source with these signers is signed, by its feed id."""
+    template, streamed = template_id(name), signers[:MAX_SIGNERS]
+    found: dict[bytes, Signing] = {beacon_id(signer.address, template): _beacon(signer, template) for signer in signers}
+    stream = StreamPublisher(tuple(streamed), stream_id(name))
+    found[stream.stream] = stream.payload
+    return found
+
+
+def _beacon(signer: LocalAccount, template: bytes) -> Signing:
+    return lambda price, timestamp: beacon_update(signer, template, timestamp, price)
 
 
 def _signer(key: str) -> LocalAccount:

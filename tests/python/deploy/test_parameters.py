@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.deploy import parameters
 from plimsoll.deploy.parameters import FOLDER, Parameters, beacon_id, load, parse
+from plimsoll.deploy.plan import CONTRACTS, contracts_of
+from plimsoll.devnet.uniswap import feed_id
 from plimsoll.risk.config import MarketParams
 from plimsoll.sdk import oracle
 
@@ -149,7 +152,10 @@ def test_digest__any_value__matters(change: tuple[str, str]) -> None:
             "ETH/USD oracle: open_confidence is above max_confidence",
         ),
         (('bound_reduce = "2%"', 'bound_reduce = "20%"'), "ETH/USD oracle: bound_reduce is above bound_refuse"),
-        (('kind = "api3"', 'kind = "pyth"'), "ETH/USD oracle: source 1: kind: 'pyth' is none of api3, chainlink"),
+        (
+            ('kind = "api3"', 'kind = "redstone"'),
+            "ETH/USD oracle: source 1: kind: 'redstone' is none of api3, chainlink, datastreams, pyth, uniswap",
+        ),
         (('kind = "api3"', ""), "ETH/USD oracle: source 1: kind is missing"),
         (
             (
@@ -190,6 +196,94 @@ def test_parse__too_few_or_misplaced_sources__refused() -> None:
     )
     push = head + 'kind = "chainlink"\nfeed = "0x00000000000000000000000000000000000000aa"\nmax_age = "1 h"\n'
     assert refusal((pull, push + pull)).endswith("a push source stands before a pull source; pull sources come first")
+
+
+POOL = "0x00000000000000000000000000000000000000aa"
+STREAM = "0x0003" + "ab" * 30
+API3 = 'kind = "api3"\nairnode = "0x5a5C99eB8ED3963194694ccd7C1Ab5fCfF879c25"\nfeed = "ETH/USD"'
+SECOND_API3 = API3.replace("0x5a5C99eB8ED3963194694ccd7C1Ab5fCfF879c25", "0xc1EAA3A61638Ee60E022C4640f3aB6cb9C0119e2")
+STREAMED = f'kind = "datastreams"\nstream = "{STREAM}"'
+PYTH = f'kind = "pyth"\nprice_id = "0x{"CD" * 32}"'
+AVERAGE = (
+    f'kind = "uniswap"\npool = "{POOL}"\nbase = "token1"\ndecimals0 = 6\ndecimals1 = 18\n'
+    'window = "10 min"\nmax_age = "1 h"\n'
+)
+BOTH = f'data_streams = "{POOL}"\npyth = "{POOL}"\n'
+
+
+def with_sources(*sources: str, contracts: str = BOTH) -> str:
+    """The devnet's file with other sources in its first market, and further contracts."""
+    start, end = DEVNET.index("[[market.oracle.source]]"), DEVNET.index('[[market]]\nname = "BTC/USD"')
+    own = "".join(f"[[market.oracle.source]]\n{source}\n" for source in sources)
+    return (DEVNET[:start] + own + DEVNET[end:]).replace("[contracts]\n", f"[contracts]\n{contracts}")
+
+
+def test_parse__sources_of_every_kind__ids_as_the_adapters_take_them() -> None:
+    found = parse(with_sources(API3, STREAMED, PYTH, AVERAGE), FILE)
+    _, stream, pyth, average = found.markets[0].sources
+    assert [source.is_push for source in found.markets[0].sources] == [False, False, False, True]
+    assert (stream.feed_id, pyth.feed_id) == (STREAM, "0x" + "cd" * 32)
+    assert average.feed_id == "0x" + feed_id(POOL, 600, 6, 18, inverted=True).hex()
+    assert (average.contract, average.pool_decimals, average.max_age) == (POOL, (6, 18), 3_600)
+    assert found.source_kinds == {"api3", "chainlink", "datastreams", "pyth", "uniswap"}
+    assert contracts_of(found) == (*CONTRACTS, "DataStreamsAdapter", "PythAdapter", "UniswapV3Adapter")
+
+
+def test_contracts_of__no_such_source__only_what_is_always_there() -> None:
+    assert contracts_of(load("devnet")) == CONTRACTS
+
+
+@pytest.mark.parametrize(
+    ("sources", "contracts", "message"),
+    [
+        (
+            (API3, STREAMED, PYTH),
+            "",
+            "source 2: kind datastreams needs data_streams in [contracts], the vendor's address",
+        ),
+        (
+            (API3, PYTH, STREAMED),
+            f'data_streams = "{POOL}"\n',
+            "source 2: kind pyth needs pyth in [contracts], the vendor's address",
+        ),
+        (
+            (API3, STREAMED.replace("0x0003", "0x0004"), PYTH),
+            BOTH,
+            f"source 2: stream 0x0004{'ab' * 30} is not of schema 3; the ids of those begin with 0x0003",
+        ),
+        (
+            (API3, STREAMED, PYTH.replace("CD", "", 1)),
+            BOTH,
+            f"source 3: price_id: '0x{'CD' * 31}' is no id; write 0x and 64 hexadecimal digits",
+        ),
+        (
+            (API3, PYTH, SECOND_API3),
+            BOTH,
+            "source 3: sources of one kind stand together; move it to the others",
+        ),
+        (
+            (API3, STREAMED, PYTH, AVERAGE.replace("1 h", "10 min")),
+            BOTH,
+            "source 4: max_age is not longer than window; an average is as old as its window at least",
+        ),
+        (
+            (API3, STREAMED, PYTH, AVERAGE.replace("10 min", "59 s")),
+            BOTH,
+            "source 4: window is 59 s; allowed is 1 min to 1 day",
+        ),
+    ],
+)
+def test_parse__wrong_source__one_line_that_names_it(sources: tuple[str, ...], contracts: str, message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        parse(with_sources(*sources, contracts=contracts), FILE)
+    assert str(refused.value) == f"test.toml: ETH/USD oracle: {message}"
+
+
+def test_digest__no_such_contracts__is_as_before_there_were_any() -> None:
+    named = parse(with_sources(API3, STREAMED, PYTH, AVERAGE), FILE)
+    unnamed = replace(named, data_streams="0x" + "00" * 20, pyth="0x" + "00" * 20)
+    assert named.digest != unnamed.digest
+    assert load("devnet").digest == replace(load("devnet"), pyth="0x" + "00" * 20).digest
 
 
 def test_beacon_id__as_the_publishers_sign() -> None:
