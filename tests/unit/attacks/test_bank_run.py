@@ -95,9 +95,9 @@ WAYS: dict[Callable[[Run], None], str] = {
     Run.match_what_is_left: "PerpMarket_OpenInterestLimit",
     Run.take_over: "",
     Run.take_over_into_the_fresh_account: "",
-    Run.exit: "RequestVault_OpeningLimit",
+    Run.exit: "",
 }
-"""And what refuses it. The exit is refused for the dust of a skew that the event leaves."""
+"""And what refuses it, if anything."""
 
 
 @pytest.mark.parametrize("shorts", [0, 400 * WAD], ids=["alone", "matched_in_part"])

@@ -252,6 +252,21 @@ def test_insolvent_market__exit__is_not_charged_for_it_and_takes_nothing_from_it
     core.check_sums(10**6, 1)
 
 
+def test_insolvent_market__dust_of_a_skew__locks_nobody_in(core: Core, provider: int) -> None:
+    """Where the other side has open interest too, a deleveraging of all leaves a few hundred wei of a skew, and the
+    pool nothing in that market: an exposure of up to a dollar is none, or no provider of any market could leave."""
+    core.open(core.trader("short", 10_000_000), ETH, -1_700 * WAD)
+    core.open(core.trader("trader", 10_000_000), ETH, 3_000 * WAD + 7)
+    request = core.request_redeem(core.pool, provider, core.pool.balanceOf(owner_of(provider)) // 10)
+    core.tick(COOLDOWN, {ETH: 12_000 * WAD})
+    receipt = core.pool.executeRequest(request)
+    assert receipt.event("Deleveraged")["price"] < 12_000 * WAD
+    assert 0 < core.market.skew(ETH) < 10_000
+    assert core.pool.equityOf(ETH) < 10**8
+    receipt.event("Withdraw")
+    core.check_sums(10**9, 10**4)
+
+
 def test_exposed_market__exit__is_refused_above_the_limit_that_deleveraging_leaves(core: Core, provider: int) -> None:
     """Up to three times its capital nothing is due, and the pool is above its limit until somebody reduces."""
     trader = core.trader("trader", 10_000_000)
