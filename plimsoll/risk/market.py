@@ -43,8 +43,8 @@ class Market(Recorded):
     __slots__ = (
         "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "ends_long", "ends_short", "epoch_long",
         "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last", "long", "moved",
-        "moved_since", "newest", "opened_long", "opened_short", "order_params", "ownerless_long", "ownerless_short",
-        "pool_account", "pool_quote", "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale",
+        "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "pool_account", "pool_quote",
+        "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale",
         "short", "stored_long", "stored_long_g", "stored_quote", "stored_short", "stored_short_g", "unswept_insurance",
         "unswept_treasury",
     )  # fmt: skip
@@ -82,8 +82,6 @@ class Market(Recorded):
         self.events = self.count = 0
         self.debit_bound = self.credit_bound = 0
         self.ownerless_long = self.ownerless_short = 0
-        self.opened_long: tuple[int, ...] = ()
-        self.opened_short: tuple[int, ...] = ()
         self.stored_long = self.stored_short = self.stored_quote = 0
         self.stored_long_g = self.stored_short_g = 0
 
@@ -261,7 +259,7 @@ class Market(Recorded):
         g -= moved
         k = k * (WAD - fraction) // WAD
         if k < ROLLOVER_BELOW:
-            self._bound_rollover(sign, open_interest - cut, g, k)
+            self._bound_rollover(sign, g, k)
             if sign > 0:
                 self.ends_long += ((g, k),)
             else:
@@ -296,22 +294,22 @@ class Market(Recorded):
         left += -(-open_interest // k) if k * (WAD - fraction) % WAD else 0
         self.add_ownerless(sign, left - ownerless)
 
-    def _bound_rollover(self, sign: int, left: int, g: int, k: int) -> None:
-        """Positions are cut to whole wei at the end of an epoch, and who slept through two more loses what is left.
+    def _bound_rollover(self, sign: int, g: int, k: int) -> None:
+        """Positions are cut to whole wei at the end of an epoch; who slept through the two before loses what is left.
 
-        Who was last touched before the epoch that the rollover before last began has no more now than all of that
-        epoch's open interest would have. What this epoch brought him, and what he has left, is nobody's.
+        He walks two epochs and no further. What this one brought him, and what he has left after it, is nobody's.
         """
-        ends, opened = (self.ends_long, self.opened_long) if sign > 0 else (self.ends_short, self.opened_short)
+        epoch, ends = (self.epoch_long, self.ends_long) if sign > 0 else (self.epoch_short, self.ends_short)
         self.add_ownerless(sign, self.count)
-        if len(ends) > 1:
-            last_g, last_k = ends[-1]
-            asleep = -(-opened[-2] * last_k // RAY)
-            nobodys = -(-asleep * abs(g - last_g) // RAY)
-            self.debit_bound += nobodys
-            self.credit_bound += nobodys
-            self.add_ownerless(sign, -(-asleep * k // RAY))
-        if sign > 0:
-            self.opened_long += (left,)
-        else:
-            self.opened_short += (left,)
+        if epoch < 2:
+            return
+        (_, first_k), (last_g, last_k) = ends[-2:]
+        asleep = sum(
+            -(-sign * held.base * first_k * last_k // (held.k * RAY))
+            for held in self.positions.values()
+            if held.base * sign > 0 and held.epoch == epoch - 2
+        )
+        nobodys = -(-asleep * abs(g - last_g) // RAY)
+        self.debit_bound += nobodys
+        self.credit_bound += nobodys
+        self.add_ownerless(sign, -(-asleep * k // RAY))

@@ -13,7 +13,7 @@ the most that it can be on a side, in wei:
 
 - an event with fraction f makes it own × (1 − f) + 1 (cut is rounded down) + OI/K (K is), neither where it is exact;
 - a settle across an event adds 1 (base is rounded down), and so does the end of an epoch for every position;
-- the end of an epoch with two before it adds what would be left of all that was open when the last one began.
+- the end of an epoch adds what it leaves to positions that slept through it and the two before: they walk no further.
 
 What nobody owns pays nothing and gets nothing, but the counterpart gives or gets the flow of all open interest. So of
 dollars, in wei:
@@ -23,8 +23,8 @@ dollars, in wei:
   be negative, by the `credit_bound`, although every rounding is for the ledger: nothing in the ledger knows how much
   of its open interest is ownerless;
 - an accrual likewise, own × ΔG/K: added where that side receives, taken where it owes;
-- the end of an epoch with two before it, either way: what it brought to all that was open when the last one began (that
-  is base × 1e-9 × dG/K at most). Who was last touched before that is counted as gone.
+- the end of an epoch, either way: what it brought to who slept through it and the two before, who has a billionth of
+  his base in it at most (K of the second fell that far), and walks no further.
 """
 
 from __future__ import annotations
