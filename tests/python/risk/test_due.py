@@ -356,7 +356,7 @@ def test_trade__at_an_old_record__deleverages_last_what_it_made_due(newest, even
 
 
 def test_trade__skew_shrinks__deleverages_only_first():
-    """Nothing was due right before; a smaller exposure is, only where the fill is a third off the newest price."""
+    """Nothing was due right before; a smaller exposure is only by a fill off the newest price, and waits."""
     protocol = heavy(1, BOUNDARY[1])
     buy(protocol, -2 * WAD, now=LATER)
     assert protocol.state.markets[ETH].events == 0
