@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from plimsoll.replay.stored import slot_of
 from plimsoll.risk.commitments import FILLED
 from plimsoll.risk.market import Market
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.state import Delegation, OrderRecord
+from plimsoll.sdk.slots import slot_of
 
 QUEUES, COMMITMENTS, COUNTERS, DELEGATIONS = 2, 3, 4, 5
 

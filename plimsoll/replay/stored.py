@@ -3,37 +3,33 @@
 The same words come from the model, packed as the contracts pack them, and from a chain; so comparing is comparing
 words, and the sums are computed by one function wherever the words are from.
 
-Storage layout: MarginVault's balances, PerpMarket's markets and positions. Sources: contracts/types/Accounts.sol and
-MarketState.sol.
+Where they are and how they are packed: plimsoll/sdk/slots.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-
-from eth_utils import keccak
 
 from plimsoll.core.units import WAD
-from plimsoll.risk.market import Market
-from plimsoll.risk.position import Position, SideState, effective
+from plimsoll.risk.position import SideState, effective
 from plimsoll.risk.protocol import Protocol
+from plimsoll.sdk.slots import (
+    MARKET_POSITIONS,
+    MARKET_STATES,
+    MARKET_WORDS,
+    MASK_112,
+    MASK_128,
+    VAULT_BALANCES,
+    balance_word,
+    market_words,
+    position_words,
+    signed,
+    slot_of,
+    unpack_position,
+    unpack_side,
+)
 from plimsoll.sdk.words import unpack_balance
-
-VAULT_BALANCES = 0
-MARKET_STATES, MARKET_POSITIONS = 2, 4
-MARKET_WORDS = 5
-_MASK_64, _MASK_112, _MASK_128 = ((1 << bits) - 1 for bits in (64, 112, 128))
-
-
-@lru_cache(maxsize=1 << 16)
-def slot_of(start: int, *keys: int) -> int:
-    """Storage slot of nested mappings: the variable's slot, then the keys from the outside in."""
-    slot = start
-    for key in keys:
-        slot = int.from_bytes(keccak(key.to_bytes(32, "big") + slot.to_bytes(32, "big")), "big")
-    return slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,41 +87,13 @@ class Layout:
     def expected(self, model: Protocol) -> Ledger:
         """What the model says is stored there."""
         state = model.state
-        balances = {}
-        for account in self.accounts:
-            found = state.accounts.get(account)
-            balances[account] = (
-                found.cash & _MASK_128 | found.reserved << 128 | found.markets << 224 if found is not None else 0
-            )
+        balances = {account: balance_word(state.accounts.get(account)) for account in self.accounts}
         positions = {
-            (account, market_id): _position_words(state.markets[market_id].positions.get(account))
+            (account, market_id): position_words(state.markets[market_id].positions.get(account))
             for account, market_id in self.holdings
         }
-        markets = {market_id: _market_words(state.markets[market_id]) for market_id in self.market_ids}
+        markets = {market_id: market_words(state.markets[market_id]) for market_id in self.market_ids}
         return Ledger(balances, positions, markets)
-
-
-def _position_words(held: Position | None) -> tuple[int, int]:
-    if held is None or not held.base:
-        return 0, 0
-    return (
-        held.base & _MASK_128 | (held.quote & _MASK_128) << 128,
-        held.g & _MASK_128 | held.k << 128 | held.epoch << 224,
-    )
-
-
-def _market_words(market: Market) -> tuple[int, ...]:
-    params = market.rules.params
-    return (
-        market.g_long & _MASK_128 | market.k_long << 128 | market.epoch_long << 224,
-        market.g_short & _MASK_128 | market.k_short << 128 | market.epoch_short << 224,
-        market.long | market.short << 128,
-        market.pool_quote & _MASK_128 | (market.rate & _MASK_64) << 128 | market.last << 192,
-        market.unswept_insurance
-        | market.unswept_treasury << 112
-        | params.insurance_share_bps << 224
-        | params.treasury_share_bps << 240,
-    )
 
 
 # --- the sums ----------------------------------------------------------------------------------------------------
@@ -157,16 +125,16 @@ def sums_of(
     base = {}
     sides = {market_id: _sides(words, *ends[market_id]) for market_id, words in ledger.markets.items()}
     for market_id, words in ledger.markets.items():
-        skew = (words[2] & _MASK_128) - (words[2] >> 128)
-        pool_quote = _signed(words[3])
-        unswept = (words[4] & _MASK_112) + (words[4] >> 112 & _MASK_112)
+        skew = (words[2] & MASK_128) - (words[2] >> 128)
+        pool_quote = signed(words[3])
+        unswept = (words[4] & MASK_112) + (words[4] >> 112 & MASK_112)
         claims += pool_quote + unswept
         equity += pool_quote + unswept + -skew * prices[market_id] // WAD
         base[market_id] = -skew
     for (_, market_id), words in ledger.positions.items():
         if not words[0]:
             continue
-        held = _position(words)
+        held = unpack_position(words)
         size, quote, owed = effective(held, sides[market_id][held.base < 0])
         base[market_id] += size
         claims += quote - owed
@@ -182,17 +150,4 @@ def _sides(
 
 
 def _side(word: int, ends: Sequence[tuple[int, int]]) -> SideState:
-    return SideState(_signed(word), word >> 128 & (1 << 96) - 1, word >> 224, ends)
-
-
-def _position(words: tuple[int, int]) -> Position:
-    held = Position()
-    held.base, held.quote = _signed(words[0]), _signed(words[0] >> 128)
-    held.g, held.k, held.epoch = _signed(words[1]), words[1] >> 128 & (1 << 96) - 1, words[1] >> 224
-    return held
-
-
-def _signed(word: int) -> int:
-    """The lowest 128 bits as a signed number."""
-    value = word & _MASK_128
-    return value - (value >> 127 << 128)
+    return SideState(*unpack_side(word), ends)

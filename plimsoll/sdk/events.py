@@ -114,6 +114,48 @@ class Filled(Happened):
     new_quote: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleveraged(Happened):
+    """A fraction (WAD) of every position of a side closed with the pool; open interest cut, and dollars for it."""
+
+    market_id: int
+    is_long: bool
+    fraction: int
+    price: int
+    cut: int
+    flow: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedAgainstSide(Happened):
+    """What the pool's caps left over of a bankrupt account's position, closed against a fraction of the other side."""
+
+    account: int
+    market_id: int
+    base: int
+    flow: int
+    zero_price: int
+    fraction: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeesSwept(Happened):
+    """Fees that waited went to the insurance fund and the treasury."""
+
+    market_id: int
+    insurance: int
+    treasury: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolCharged(Happened):
+    """The pool bears a debt that nobody else does; its quote that results."""
+
+    market_id: int
+    amount: int
+    pool_quote: int
+
+
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
@@ -280,30 +322,6 @@ class PositionAbsorbed(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClosedAgainstSide(Happened):
-    """What passed an absorption's caps: what the account got, what changed hands, which fraction (WAD) of the side."""
-
-    account: int
-    market_id: int
-    base: int
-    flow: int
-    zero_price: int
-    fraction: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deleveraged(Happened):
-    """A fraction (WAD) of every position of a side was closed; cut in base, flow in dollars, all WAD."""
-
-    market_id: int
-    is_long: bool
-    fraction: int
-    price: int
-    cut: int
-    flow: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Absorbed(Happened):
     account: int
     keeper: str
@@ -317,6 +335,13 @@ class DebtCovered(Happened):
     debt: int
     by_fund: int
     by_pool: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GasMarketChanged(Happened):
+    """The market whose price values the gas of absorptions, 0 for none."""
+
+    market_id: int
 
 
 # --- prices ------------------------------------------------------------------------------------------------------
@@ -349,8 +374,8 @@ KINDS: Mapping[str, type[Happened]] = {
     for kind in (
         Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, OrderPlaced, OrderCancelled, AllCancelled,
         OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, OrdersMatched, MatchSkipped, DelegateSet,
-        Relayed, Liquidated, TakenOver, PositionAbsorbed, ClosedAgainstSide, Deleveraged, Absorbed,
-        DebtCovered, PriceRecorded, UpdateSkipped,
+        Relayed, Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
+        Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, GasMarketChanged,
     )
 }  # fmt: skip
 """Every record's class by the event's name."""
@@ -358,6 +383,7 @@ KINDS: Mapping[str, type[Happened]] = {
 FILLS = (Traded, Filled)
 MATCHES = (OrdersMatched, MatchSkipped)
 LIQUIDATIONS = (Liquidated, TakenOver, PositionAbsorbed, ClosedAgainstSide, Absorbed, DebtCovered)
+DELEVERAGING = (Deleveraged,)
 FUNDING = (Accrued,)
 ORDER_ENDS = (OrderCancelled, OrderExecuted, OrderVoided, OrderFailed)
 

@@ -19,8 +19,9 @@ from plimsoll.replay.actions import Block
 from plimsoll.replay.onchain import NotAsExpected, OnChain, deployment_of
 from plimsoll.replay.promises import COUNTERS, QUEUES
 from plimsoll.replay.run import OPENING_SECONDS, Check, Replay, SumsBroken
-from plimsoll.replay.stored import VAULT_BALANCES, Layout, Ledger, slot_of
+from plimsoll.replay.stored import Layout, Ledger
 from plimsoll.risk.scenario import prices
+from plimsoll.sdk.slots import VAULT_BALANCES, slot_of
 from tests.python.replay.setting import crash, parameters, scenario
 
 pytestmark = [pytest.mark.node, pytest.mark.usefixtures("built", "synthetic")]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from plimsoll.core.orders import Scope
 from plimsoll.core.units import WAD
 from plimsoll.replay.promises import COMMITMENTS, COUNTERS, DELEGATIONS, QUEUES, Promises
-from plimsoll.replay.stored import slot_of
 from plimsoll.risk.commitments import FILLED, MATCHING, QUEUED, SPENT, WAITING
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.state import Delegation, OrderRecord
+from plimsoll.sdk.slots import slot_of
 from tests.python.replay.setting import mirror
 
 ACCOUNT, DELEGATE = 7 << 96, 9

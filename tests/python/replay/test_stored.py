@@ -9,7 +9,8 @@ from eth_utils import keccak
 
 from plimsoll.core.units import WAD
 from plimsoll.replay.run import Check, Replay, SumsBroken
-from plimsoll.replay.stored import Layout, Ledger, slot_of, sums_of
+from plimsoll.replay.stored import Layout, Ledger, sums_of
+from plimsoll.sdk.slots import slot_of
 from tests.python.replay.setting import replay
 
 
