@@ -110,7 +110,8 @@ class ReplayReport:
     differ from 0 by its stated dust bound. `matches` are fills between two accounts through the book,
     `matched_usd` their volume; `relayed` are calls that a relayer brought on a signature, `delegated` orders that a
     delegate placed, and matches with one that he signed. `gas` is the median by flow. `model_mismatches` counts the
-    comparisons of chain and reference model that were not equal to the last digit.
+    comparisons of chain and reference model that were not equal to the last digit. `fund_ledger_minus_balance` is the
+    insurance fund's ledger, rebuilt from so many entries in events, less its balance, in wei (None without a chain).
     """
 
     title: str = "Crash replay"
@@ -144,6 +145,8 @@ class ReplayReport:
     orders_voided: int = 0
     relayed: int = 0
     delegated: int = 0
+    fund_ledger_entries: int | None = None
+    fund_ledger_minus_balance: int | None = None
     series: Sequence[SeriesRow] = ()
     events: Sequence[LiquidationEvent] = ()
 
@@ -204,7 +207,7 @@ def health_histogram(healths: Iterable[int]) -> tuple[int, ...]:
 
 
 def checks(report: ReplayReport) -> list[Check]:
-    """The three sums of the ledger, and the comparison with the reference model."""
+    """The three sums of the ledger, the comparison with the reference model, and the insurance fund's ledger."""
     bases = report.sum_base.items()
     tokens, bound = report.vault_tokens_minus_claims, report.vault_dust_bound
     first = all(abs(total) <= report.base_dust_bound.get(market, 0) for market, total in bases)
@@ -216,7 +219,7 @@ def checks(report: ReplayReport) -> list[Check]:
         passed = abs(equity) <= bound if bound is not None else equity <= 0
         third = Check("Σ equity = tokens held", passed, f"differs by {equity:,} wei")
     compared = f" of {report.model_comparisons:,} comparisons" if report.model_comparisons is not None else ""
-    return [
+    held = [
         Check("Σ base = 0 in every market", first, ", ".join(f"{market} {total:,} wei" for market, total in bases)),
         Check(
             "tokens in the vault = claims + dust",
@@ -228,6 +231,11 @@ def checks(report: ReplayReport) -> list[Check]:
             "chain = reference model", report.model_mismatches == 0, f"{report.model_mismatches:,} mismatches{compared}"
         ),
     ]
+    if report.fund_ledger_minus_balance is not None:
+        off = report.fund_ledger_minus_balance
+        detail = f"{report.fund_ledger_entries or 0:,} entries, off by {off:,} wei"
+        held.append(Check("insurance fund's ledger from events = its balance", off == 0, detail))
+    return held
 
 
 def facts(report: ReplayReport) -> list[Fact]:

@@ -25,6 +25,8 @@ from plimsoll.replay.onchain import NotAsExpected, OnChain, deployment_of
 from plimsoll.replay.run import OPENING_SECONDS, Progress, Replay, SumsBroken
 from plimsoll.risk.scenario import prices
 from plimsoll.risk.scenario.scenario import PriceHistory, PriceSettings, Scenario, demo, load
+from plimsoll.sdk.contracts import Contracts
+from plimsoll.sdk.fund import ledger_lines, read_ledger
 
 PARAMETERS = "devnet"
 OUT = Path("reports") / "demo"
@@ -78,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
     for file in files:
         console.print(f"wrote {file}", highlight=False, soft_wrap=True)
     if difference:
-        print(f"error: chain and reference model differ: {difference}", file=sys.stderr)
+        print(f"error: {difference}", file=sys.stderr)
         return BROKEN_EXIT
     return 0
 
@@ -129,7 +131,7 @@ def _on_model(
 def _on_chain(
     scenario: Scenario, history: PriceHistory, options: argparse.Namespace, console: Console
 ) -> tuple[ReplayReport, str]:
-    """The report, and the first thing in which the chain differed from the model."""
+    """The report, and the first thing in which the chain was not as it must be."""
     with console.status("compiling the contracts"):
         try:
             ensure_built()
@@ -152,7 +154,15 @@ def _on_chain(
     ):
         replay = Replay(scenario, history, devnet.parameters, at=deployment_of(devnet), progress=show)
         chain = OnChain(devnet, replay.roles, replay.keys)
-        return replay.run(chain), chain.first_difference
+        report = replay.run(chain)
+        ledger = read_ledger(Contracts(devnet.chain, devnet.addresses))
+    if chain.first_difference:
+        difference = f"chain and reference model differ: {chain.first_difference}"
+    else:
+        difference = "" if ledger.is_right else list(ledger_lines(ledger))[-1]
+    return dataclasses.replace(
+        report, fund_ledger_entries=len(ledger.entries), fund_ledger_minus_balance=ledger.difference
+    ), difference
 
 
 @contextmanager

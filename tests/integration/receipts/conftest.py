@@ -16,11 +16,12 @@ from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.deployments import load
 from plimsoll.sdk.receipts import Receipt as Checked
 from plimsoll.sdk.receipts import receipt_of
+from plimsoll.sdk.slots import VAULT_BALANCES, slot_of
 
 ETH, BTC = 1, 2
 CRASHED = {"ETH/USD": 2_350 * WAD, "BTC/USD": 56_400 * WAD}
 """Six hundredths down."""
-LONG_ETH, SHORT_ETH = "40", "-40"
+LONG_ETH = "40"
 
 
 class Crash:
@@ -46,7 +47,8 @@ class Crash:
     def account(self, index: int, dollars: int, sizes: Mapping[str, str]) -> int:
         """One of alice's accounts, with that much cash before it opened these positions."""
         account = ids.pack(self.alice.signer.address, index=index)
-        self.devnet.deposit("alice", dollars, account)
+        if dollars:
+            self.devnet.deposit("alice", dollars, account)
         for market, size in sizes.items():
             placed = self.alice.place_market(market, size, account=account, slippage_bps=500)
             self.devnet.advance(2)
@@ -56,6 +58,15 @@ class Crash:
 
     def fall(self) -> None:
         self.devnet.record(CRASHED)
+
+    def pool_of(self, dollars: int) -> None:
+        """Set the pool's cash in ETH, for exposure that it can't bear; the ledger doesn't add up any more."""
+        account = ids.pack(self.contracts.addresses["LiquidityPool"], isolated_market=ETH)
+        self.write(self.contracts.vault, slot_of(VAULT_BALANCES, account), dollars * WAD)
+
+    def write(self, contract: Deployed, slot: int, word: int) -> None:
+        """Into a contract's storage."""
+        self.chain.rpc.call("anvil_setStorageAt", contract.address, hex(slot), f"0x{word:064x}")
 
     def close_out(self, account: int) -> Call:
         return self.liquidator.prepare("liquidate", account, ETH, [], gas=2_000_000)
@@ -96,7 +107,17 @@ class Crash:
         return receipt_of(self.contracts, receipt.tx_hash)
 
 
+@pytest.fixture(scope="module")
+def scene(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crash]:
+    folder = tmp_path_factory.mktemp("devnet")
+    with boot_devnet(folder=folder) as devnet:
+        yield Crash(devnet, folder)
+
+
 @pytest.fixture
-def crash(built: None, tmp_path: Path) -> Iterator[Crash]:
-    with boot_devnet(folder=tmp_path) as devnet:
-        yield Crash(devnet, tmp_path)
+def crash(scene: Crash) -> Iterator[Crash]:
+    """Before the fall; each test has it for itself."""
+    prices, snapshot = dict(scene.devnet.prices), scene.devnet.snapshot()
+    yield scene
+    scene.devnet.restore(snapshot)
+    scene.devnet.prices.update(prices)
