@@ -151,11 +151,9 @@ class Told:
         market.pool_quote -= sign * record.flow
 
     def _close_against_side(self, record: ClosedAgainstSide) -> None:
+        """The account's own part is a Filled before it."""
         market = self.state.markets[record.market_id]
-        side = 1 if record.base > 0 else -1
-        market.close_side(side, record.fraction, record.zero_price)
-        self._cut(market, -side, abs(record.base))
-        self._put(market, record.account, 0, 0)
+        market.close_side(1 if record.base > 0 else -1, record.fraction, record.zero_price)
 
     @staticmethod
     def _cut(market: Market, sign: int, size: int) -> None:
