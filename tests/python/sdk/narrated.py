@@ -169,7 +169,7 @@ def _copied(protocol: Protocol) -> State:
 
 
 def crashed(price: int, *, cash: int, size: int, now: int = NOW + 10) -> Narrator:
-    """A long position of `size` that was opened with that much cash, WAD dollars, and another price ten seconds later."""
+    """A long of `size`, opened with that much cash, WAD dollars, and another price ten seconds later."""
     from tests.python.risk.setting import buy, deployed, set_price
 
     protocol = deployed()
