@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from plimsoll.core import ids
@@ -21,7 +22,18 @@ from plimsoll.sdk.events import (
 from plimsoll.sdk.receipts.told import Told
 from plimsoll.sdk.receipts.words import BALANCE, MARKET, POSITION, Key
 from plimsoll.sdk.slots import MARKET_WORDS, balance_word
-from tests.python.risk.setting import ACCOUNT, ETH, KEEPER, KEEPER_ACCOUNT, NOW, OTHER, OTHER_ACCOUNT
+from tests.python.risk.setting import (
+    ACCOUNT,
+    ETH,
+    KEEPER,
+    KEEPER_ACCOUNT,
+    NOW,
+    OTHER,
+    OTHER_ACCOUNT,
+    buy,
+    deployed,
+    set_price,
+)
 
 TX = "0x" + "ab" * 32
 KEEPER_ADDRESS = f"0x{KEEPER:040x}"
@@ -36,7 +48,7 @@ class Narrator:
     def __init__(self, protocol: Protocol, now: int) -> None:
         self.protocol, self.now = protocol, now
         self.state: State = protocol.state
-        self.told = Told(_copied(protocol), now)
+        self.told = Told(copy.deepcopy(protocol.state), now)
         self.records: list[Happened] = []
 
     def say(self, kind: type[Happened], **values: Any) -> None:
@@ -161,17 +173,8 @@ class Narrator:
         return [*found, *(Key(MARKET, (ETH,), place) for place in range(MARKET_WORDS))]
 
 
-def _copied(protocol: Protocol) -> State:
-    """The same state once more."""
-    import copy
-
-    return copy.deepcopy(protocol.state)
-
-
 def crashed(price: int, *, cash: int, size: int, now: int = NOW + 10) -> Narrator:
-    """A long of `size`, opened with that much cash, WAD dollars, and another price ten seconds later."""
-    from tests.python.risk.setting import buy, deployed, set_price
-
+    """A long position of `size` that was opened with that much cash, WAD dollars, and another price later."""
     protocol = deployed()
     protocol.state.credit(ACCOUNT, cash - protocol.cash_of(ACCOUNT))
     buy(protocol, size)
