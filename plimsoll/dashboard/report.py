@@ -233,8 +233,8 @@ def checks(report: ReplayReport) -> list[Check]:
     ]
     if report.fund_ledger_minus_balance is not None:
         off = report.fund_ledger_minus_balance
-        detail = f"{report.fund_ledger_entries or 0:,} entries, off by {off:,} wei"
-        held.append(Check("insurance fund's ledger from events = its balance", off == 0, detail))
+        detail = f"differs by {off:,} wei, {report.fund_ledger_entries or 0:,} entries"
+        held.append(Check("fund's balance = its events", off == 0, detail))
     return held
 
 

@@ -21,6 +21,8 @@ from plimsoll.replay.promises import COUNTERS, QUEUES
 from plimsoll.replay.run import OPENING_SECONDS, Check, Replay, SumsBroken
 from plimsoll.replay.stored import Layout, Ledger
 from plimsoll.risk.scenario import prices
+from plimsoll.sdk.contracts import Contracts
+from plimsoll.sdk.fund import FundLedger, read_ledger
 from plimsoll.sdk.slots import VAULT_BALANCES, slot_of
 from tests.python.replay.setting import crash, parameters, scenario
 
@@ -178,10 +180,25 @@ def test_main__port_is_taken__one_line_and_2(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
 
 
+def test_main__the_funds_ledger_is_off_by_a_wei__fails_and_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def off(contracts: Contracts) -> FundLedger:
+        ledger = read_ledger(contracts)
+        return dataclasses.replace(ledger, balance=ledger.balance - 1)
+
+    monkeypatch.setattr(cli, "read_ledger", off)
+    assert cli.main(["--minutes", "1", "--accounts", "5", "--out", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert "FAILS" in captured.out
+    assert captured.err == "error: WRONG: the ledger from events is 1 wei more than the balance\n"
+
+
 def test_main__two_minutes__table_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert cli.main(["--minutes", "2", "--accounts", "5", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "Gas, median by flow" in printed
+    assert "fund's balance = its events" in printed
     assert "FAILS" not in printed
     assert sorted(path.name for path in out.iterdir()) == ["report.html", "report.json"]

@@ -84,6 +84,8 @@ def test_health_histogram__accounts__are_counted_once() -> None:
         ({"equity_minus_tokens": -10_001}, [True, True, False, True]),
         ({"equity_minus_tokens": 1, "vault_dust_bound": None}, [True, True, False, True]),
         ({"model_mismatches": 1}, [True, True, True, False]),
+        ({"fund_ledger_entries": 5, "fund_ledger_minus_balance": 0}, [True, True, True, True, True]),
+        ({"fund_ledger_entries": 5, "fund_ledger_minus_balance": -1}, [True, True, True, True, False]),
     ],
 )
 def test_checks__sums_and_mismatches__pass_within_their_dust(
