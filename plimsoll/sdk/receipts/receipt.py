@@ -76,6 +76,7 @@ class Receipt:
 
 def receipt_of(contracts: Contracts, tx_hash: str) -> Receipt:
     """Check the liquidations of a transaction. Raises UserError where there are none, or the node can't tell."""
+    tx_hash = tx_hash.lower()
     block = _block_of(contracts, tx_hash)
     records = events_of(contracts, block)
     own = [one for one in records if one.tx_hash == tx_hash]

@@ -70,8 +70,9 @@ def _step(records: Sequence[Happened], place: int, main: Main, first: int) -> St
     if not positions:
         raise Disordered("Absorbed without a PositionAbsorbed of its account")
     start = records.index(positions[0])
-    if positions[0].base:
-        start = _place_of_postings(records, _before(records, start, _is_fill(main.account, positions[0].market_id)), 1)
+    is_fill = _is_fill(main.account, positions[0].market_id)
+    if positions[0].base or (start and is_fill(records[start - 1])):  # a position of nothing is filled with nothing
+        start = _place_of_postings(records, _before(records, start, is_fill), 1)
     against = tuple(one for one in own if isinstance(one, ClosedAgainstSide))
     return Step(main, _back_over_accruals(records, start, first), end, positions, against, debt)
 

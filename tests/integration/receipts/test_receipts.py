@@ -30,7 +30,8 @@ def figures(checked: Any) -> dict[str, tuple[int | None, int | None]]:
 def test_receipt_of__a_close_out__is_right_figure_by_figure(crash: Crash) -> None:
     crash.fall()
     crash.devnet.advance(3)
-    receipt = crash.check(crash.send(crash.close_out(crash.unhealthy)))
+    sent = crash.send(crash.close_out(crash.unhealthy))
+    receipt = receipt_of(crash.contracts, "0x" + sent.tx_hash[2:].upper())
     assert receipt.is_right
     assert (receipt.known, receipt.earlier, receipt.stored, receipt.doubts) == (NOTHING_BEFORE, 0, (), ())
     [checked] = receipt.checked

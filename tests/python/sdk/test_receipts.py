@@ -13,11 +13,13 @@ from plimsoll.sdk.events import (
     Deleveraged,
     Deposited,
     FeesSwept,
+    Filled,
     GasMarketChanged,
     Happened,
     Liquidated,
     OrdersMatched,
     PoolCharged,
+    PositionAbsorbed,
     Posted,
     PriceRecorded,
     TakenOver,
@@ -213,6 +215,20 @@ def test_steps_in__what_was_before_is_none_of_it() -> None:
         "Accrued", "Posted", "Posted", "Posted", "Filled", "Liquidated",
     ]  # fmt: skip
     assert step.start == 2
+
+
+@pytest.mark.parametrize("is_filled", [True, False])
+def test_steps_in__nothing_for_the_pool__begins_with_the_fill_where_there_is_one(is_filled: bool) -> None:
+    """A position of which deleveraging left nothing is filled with nothing; one that goes to the side is not filled."""
+    records = [
+        dataclasses.replace(one, base=0) if isinstance(one, PositionAbsorbed | Filled) else one
+        for one in absorption().records
+    ]
+    accrued, posted, filled, *rest = records
+    if not is_filled:
+        records = [posted, filled, accrued, *rest]
+    [step] = steps_in(records)
+    assert step.start == (0 if is_filled else 2)
 
 
 @KINDS
