@@ -127,3 +127,15 @@ class RequestParams:
     redeem_cooldown: int = 86_400
     execution_window: int = 3_600
     weights_bps: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gas:
+    """What gas costs a keeper, wei: a unit of it, a byte on L1. `is_first`: this transaction was not paid for yet."""
+
+    base_fee: int = 0
+    fee_per_byte: int = 0
+    is_first: bool = True
+
+
+FREE = Gas()

@@ -49,9 +49,9 @@ class Market(Recorded):
     """A listed market. Sizes, dollars WAD; g and k RAY. The pool's base is −skew and is not stored."""
 
     __slots__ = (
-        "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "declaration", "ends_long", "ends_short", "epoch_long",
-        "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last", "long", "moved",
-        "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "pool_account", "pool_quote",
+        "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "declaration", "ends_long", "ends_short",
+        "epoch_long", "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last",
+        "long", "moved", "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "pool_account", "pool_quote",
         "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale",
         "short", "stored_long", "stored_long_g", "stored_quote", "stored_short", "stored_short_g", "unswept_insurance",
         "unswept_treasury",
@@ -253,7 +253,7 @@ class Market(Recorded):
         return max(0, min(2 * price, -(backing * WAD // -skew)))
 
     def backed_price(self, pool_cash: int, size: int, price: int) -> int:
-        """`price` of an order of `size` off the records, or, if it shrinks the skew of a pool worth nothing at it, where that is."""
+        """`price` of a forced order; where the skew shrinks and the pool is worth nothing at it, the zero price."""
         skew = self.long - self.short
         if not skew or (skew > 0) == (size > 0) or self.capital(pool_cash, price) > 0:
             return price
