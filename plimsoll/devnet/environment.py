@@ -17,7 +17,7 @@ from plimsoll.chain.contracts import Deployed, Interface, artifact, created_addr
 from plimsoll.chain.transactions import Call, Chain, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
-from plimsoll.deploy.parameters import Market, Parameters
+from plimsoll.deploy.parameters import Market, Parameters, load
 from plimsoll.devnet import chainlink, uniswap
 from plimsoll.devnet.accounts import STREAM_QUORUM, dev_account, stream_keys
 from plimsoll.devnet.api3 import ADMIN_ROLE, access_control_registry, api3_server
@@ -25,6 +25,7 @@ from plimsoll.sdk.pools import sqrt_price
 
 PRICES: Mapping[str, int] = {"ETH/USD": 2_500 * WAD, "BTC/USD": 60_000 * WAD}
 """WAD dollars, at first."""
+NETWORK = "devnet"
 DOLLAR_DECIMALS = 6
 FEED_DECIMALS = 8
 BASE_DECIMALS = {"BTC": 8}
@@ -44,7 +45,7 @@ GAS_TO_REMEMBER = 10_000_000
 
 @dataclass(frozen=True)
 class Environment:
-    """The contracts. `feeds` are the push feeds and `pools` the Uniswap pools by market name; `trader` swaps in them."""
+    """The contracts. `feeds` are the push feeds, `pools` the Uniswap pools by market name; `trader` swaps in them."""
 
     token: Deployed
     api3_server: Deployed
@@ -113,6 +114,11 @@ def deploy_environment(
 def mint_call(environment: Environment, to: str, dollars: int) -> Call:
     """A call that mints whole dollars of the token; anyone may send it."""
     return environment.token.prepare("mint", to, dollars * 10**DOLLAR_DECIMALS, gas=150_000)
+
+
+def pool_trader() -> str:
+    """The address of who swaps in the pools of the parameters "devnet"."""
+    return _Places(load(NETWORK), dev_account("faucet").address).trader
 
 
 # --- the parts -----------------------------------------------------------------------------------------------------

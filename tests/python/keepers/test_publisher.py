@@ -10,8 +10,10 @@ import pytest
 from plimsoll.chain.transactions import Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
+from plimsoll.keepers.feeds import feeds_of
 from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
-from plimsoll.keepers.publisher import Cadence, Publisher, feeds_of
+from plimsoll.keepers.publisher import Publisher
+from plimsoll.keepers.publishing import Cadence
 from tests.python.keepers.running import Ran, events
 from tests.support.core import deploy_core
 from tests.support.deployment import World
@@ -30,7 +32,7 @@ class Prices(FixedPrices):
         self.now: dict[int, int] = {1: PRICE}
         super().__init__(self.now)
 
-    def prices(self, now: int) -> dict[int, int]:
+    def prices(self, now: int, source: str = "") -> dict[int, int]:
         return self.now
 
 
@@ -131,11 +133,12 @@ def test_act__someone_unhealthy__records_every_block(market: Market, monkeypatch
 
 def test_act__one_key_of_three__records_with_what_the_others_published(market: Market) -> None:
     others = market.start(KEYS[:2])
-    [line] = others.round()
-    assert line["event"] == "refused"
-    assert line["reason"].startswith("Oracle_SourceMissing")
+    refused, reported = others.round()
+    assert (refused["event"], reported["event"], reported["source"]) == ("refused", "reported", "source-3")
+    assert refused["reason"].startswith("Oracle_SourceMissing")
     full = market.start()
     assert events(full.round()) == ["recorded"]
+    assert not market.api3.aggregator.missingSince(1, 2)
 
 
 def test_dry_run__signs_nothing(market: Market) -> None:
@@ -151,7 +154,7 @@ def test_feeds_of__wrong_keys__are_refused(market: Market) -> None:
         feeds_of(contracts, NAMES, ["0x" + "99" * 32])
     with pytest.raises(UserError, match="beacon key: not 0x and 64"):
         feeds_of(contracts, NAMES, ["0x12"])
-    assert [one is None for one in feeds_of(contracts, NAMES, [KEYS[1]])[1].signers] == [True, False, True]
+    assert [one.index for one in feeds_of(contracts, NAMES, [KEYS[1]])[1].ours] == [1]
 
 
 def test_check__source_without_prices__is_refused(market: Market) -> None:
