@@ -126,12 +126,15 @@ class Publisher:
             return ()
         oracle = self.contracts.oracle
         calls = [oracle.prepare("readings", market_id)]
-        calls += [oracle.prepare("missingSince", market_id, source.index) for source in missing]
-        (pulls, _), *reported = self.contracts.chain.read(calls, block=block.number)
-        ours = {source.name for source in feed.ours}
+        calls += [
+            oracle.prepare(what, market_id, source.index)
+            for source in missing
+            for what in ("missingSince", "isRequired")
+        ]
+        (pulls, _), *told = self.contracts.chain.read(calls, block=block.number)
         return tuple(
-            Silent(one.index, one.name, pulls[one.index].publishedAt, since, one.name in ours)
-            for one, since in zip(missing, reported, strict=True)
+            Silent(one.index, one.name, pulls[one.index].publishedAt, since, required, one in feed.ours)
+            for one, since, required in zip(missing, told[::2], told[1::2], strict=True)
         )
 
     def _is_order_waiting(self, market_id: int, queue: Any, newest: Record | None, now: int) -> bool:

@@ -49,12 +49,14 @@ class BoundTerms:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """A pull source that nothing is signed for now: when what it holds was published, and when it was reported."""
+    """A pull source that nothing is signed for now: when what it holds was published, when it was reported, whether a
+    record still needs it, and whether it is ours, so that nobody else brings its price."""
 
     index: int
     name: str
     published_at: int
     reported_at: int
+    is_required: bool
     is_ours: bool
 
 
@@ -190,11 +192,12 @@ def decide(snapshot: Snapshot, cadence: Cadence, terms: BoundTerms | None = None
     for market in snapshot.markets:
         if market.price is None or not (why := _reason(market, snapshot.now, cadence)):
             continue
-        actions.append(Publish(market.market_id, market.price, snapshot.now, why, market.quotes))
+        if not any(one.is_ours and _holds_up(one, market.newest) for one in market.silent):
+            actions.append(Publish(market.market_id, market.price, snapshot.now, why, market.quotes))
         actions += [
             Report(market.market_id, one.index, one.name)
             for one in market.silent
-            if _holds_up(one, market.newest, snapshot.now, cadence)
+            if _holds_up(one, market.newest) and _is_overdue(one, market.newest, snapshot.now, cadence)
         ]
     return actions
 
@@ -212,13 +215,15 @@ def _reason(market: MarketPrices, now: int, cadence: Cadence) -> str:
     return "due" if now - newest.published_at >= cadence.max_seconds else ""
 
 
-def _holds_up(source: Silent, newest: Record | None, now: int, cadence: Cadence) -> bool:
-    if source.reported_at:
-        return False
-    if newest is None:
-        return source.published_at == 0
+def _holds_up(source: Silent, newest: Record | None) -> bool:
+    """Whether no record is possible without more of it."""
+    return source.is_required and source.published_at <= (newest.published_at if newest else 0)
+
+
+def _is_overdue(source: Silent, newest: Record | None, now: int, cadence: Cadence) -> bool:
+    """Whether it is time to say so in public, where nobody has."""
     patience = REPORT_SECONDS if source.is_ours else REPORT_SECONDS + cadence.max_seconds
-    return source.published_at <= newest.published_at and now - newest.published_at >= patience
+    return not source.reported_at and (newest is None or now - newest.published_at >= patience)
 
 
 def _pushes(snapshot: Snapshot, terms: BoundTerms) -> Iterable[Push]:
