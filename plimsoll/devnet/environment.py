@@ -49,6 +49,7 @@ class Environment:
 
     token: Deployed
     api3_server: Deployed
+    stream_proxy: Deployed
     stream_verifier: Deployed
     uptime: Deployed
     messenger: Deployed
@@ -205,13 +206,17 @@ def base_decimals(market: Market) -> int:
 def _environment(chain: Chain, places: _Places) -> Environment:
     for vendor in (api3_server(), chainlink.verifier(), chainlink.uptime_feed()):
         known().add([entry for entry in vendor.abi if entry["type"] == "error"])  # so that refusals have names
-    server, uptime, proxy = api3_server(), chainlink.uptime_feed(), chainlink.verifier_proxy()
+
+    def vendors(contract: Artifact, address: str) -> Deployed:
+        return Deployed(Interface(contract.name, contract.abi), address, chain)
+
     pushed = {one.name for one in places.parameters.markets if any(s.kind == "chainlink" for s in one.sources)}
     return Environment(
         token=Deployed.of("MockToken", places.token, chain),
-        api3_server=Deployed(Interface(server.name, server.abi), places.server, chain),
-        stream_verifier=Deployed(Interface(proxy.name, proxy.abi), places.proxy, chain),
-        uptime=Deployed(Interface(uptime.name, uptime.abi), places.uptime, chain),
+        api3_server=vendors(api3_server(), places.server),
+        stream_proxy=vendors(chainlink.verifier_proxy(), places.proxy),
+        stream_verifier=vendors(chainlink.verifier(), places.verifier),
+        uptime=vendors(chainlink.uptime_feed(), places.uptime),
         messenger=Deployed.of("MockMessenger", MESSENGER, chain),
         trader=Deployed.of("PoolTrader", places.trader, chain),
         feeds={name: Deployed.of("MockAggregatorV3", at, chain) for name, at in places.feeds.items() if name in pushed},
@@ -221,13 +226,13 @@ def _environment(chain: Chain, places: _Places) -> Environment:
 
 def _set_up(chain: Chain, places: _Places, environment: Environment, prices: Mapping[str, int]) -> list[Call]:
     """What makes the vendors ready; its last call is what tells that it was done."""
-    code = chainlink.verifier()
-    verifier = Deployed(Interface(code.name, code.abi), places.verifier, chain)
     signers = [Account.from_key(key).address for key in stream_keys()]
     calls = [
-        environment.stream_verifier.prepare("setVerifier", places.verifier, gas=200_000),
+        environment.stream_proxy.prepare("setVerifier", places.verifier, gas=200_000),
         # in force since the chain's beginning: `setConfig` would only take effect in the next second
-        verifier.prepare("setConfigWithActivationTime", signers, STREAM_QUORUM - 1, [], 0, gas=1_000_000),
+        environment.stream_verifier.prepare(
+            "setConfigWithActivationTime", signers, STREAM_QUORUM - 1, [], 0, gas=1_000_000
+        ),
     ]
     for market in places.parameters.markets:
         calls += _open_pool(chain, places, environment.trader, market, prices.get(market.name))
