@@ -145,6 +145,7 @@ class _Places:
         self.factory = self._create("Uniswap factory", uniswap.factory())
         self.trader = self._create("pool trader", artifact("PoolTrader"))
         self.bases = {one.name: self._base(one) for one in markets}
+        self.dollar = self._create("pools' dollar", artifact("MockToken"), "Pools' Dollar", "PUSD", DOLLAR_DECIMALS)
         self.pools = {one.name: uniswap.pool_address(self.factory, *self.tokens(one)) for one in markets}
 
     def _create(self, name: str, contract: Artifact, *args: object) -> str:
@@ -159,12 +160,12 @@ class _Places:
 
     def is_inverted(self, market: Market) -> bool:
         """Whether the base is token1."""
-        return int(self.token, 16) < int(self.bases[market.name], 16)
+        return int(self.dollar, 16) < int(self.bases[market.name], 16)
 
     def tokens(self, market: Market) -> tuple[str, str]:
         """token0 and token1."""
         base = self.bases[market.name]
-        return (self.token, base) if self.is_inverted(market) else (base, self.token)
+        return (self.dollar, base) if self.is_inverted(market) else (base, self.dollar)
 
     def decimals(self, market: Market) -> tuple[int, int]:
         """Of token0 and token1."""

@@ -203,7 +203,7 @@ def test_sources__names_that_there_are_not__are_named(devnet: Devnet) -> None:
             OTHER,
             "data_streams is 0x1{40}; on a development network it is",
         ),
-        ("0x1e10166DD976682DCa59e34156CCdd2FbD69B5A8", OTHER, "pool of ETH/USD is 0x1{40}; on a development network"),
+        ("0xdc6DACf9cFb022Bd060F8580f1e354179b557dE4", OTHER, "pool of ETH/USD is 0x1{40}; on a development network"),
         ("0xe1DA8919f262Ee86f9BE05059C9280142CF23f48", OTHER, "push feed of BTC/USD is 0x1{40}; on a development"),
         ("0x8ce361602B935680E8DeC218b820ff5056BeB7af", OTHER, "sequencer feed is 0x1{40}; on a development network"),
         ("decimals1 = 18", "decimals1 = 17", "pool of ETH/USD: its tokens have 6 and 18 decimals, not 6, 17"),
