@@ -1,7 +1,7 @@
 """What a live network has before the protocol comes: a settlement token, and the price sources of five vendors.
 
 On a development network the vendors' contracts are the published ones, but for the push feeds, which anyone sets, and
-where there is no bridge its messenger. They stand at the addresses that the network's parameters file names: the
+where there is no L1 the messenger to it. They stand at the addresses that the network's parameters file names: the
 account "faucet" creates them, and its nonces make the addresses.
 """
 
@@ -34,8 +34,6 @@ POOL_LIQUIDITY = 5_000_000
 """Dollars on each side of a pool."""
 OBSERVATIONS = 330
 """What a pool remembers: one a second over the window of its average, and some more."""
-MESSENGER = "0x4200000000000000000000000000000000000007"
-"""OP-stack chains have the L2 messenger there. A chain without gets a mock, through which anyone speaks as anyone."""
 REPORTER = "faucet"
 """The account that tells the uptime feed, from L1, whether the sequencer runs."""
 
@@ -78,9 +76,13 @@ def deploy_environment(
     parameters: Parameters,
     *,
     prices: Mapping[str, int] | None = None,
+    messenger: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Environment:
     """Deploy what is missing of it; what is there stays. Needs the faucet to have ETH.
+
+    `messenger` is the L2 messenger through which REPORTER speaks from L1; without one it is a mock, through which
+    anyone speaks as anyone of L1.
 
     `prices` of the pools at first by market name, WAD dollars, PRICES where none is named; a market without either has
     a pool without a price.
@@ -91,7 +93,7 @@ def deploy_environment(
         raise UserError(f"{parameters.path}: not a development network; its contracts must exist")
     parameters.require_chain(chain.chain_id, chain.uri)
     faucet = Signer(chain, dev_account("faucet").key, name="faucet")
-    places = _Places(parameters, faucet.address)
+    places = _Places(parameters, faucet.address, messenger)
     places.check()
     environment = _environment(chain, places)
     done = 0
@@ -104,8 +106,6 @@ def deploy_environment(
     receipts = faucet.send_many([Call(None, code, gas=GAS_LIMIT) for _, code in missing], check=True)
     for (name, _), receipt in zip(missing, receipts, strict=True):
         report(f"created  {name:<18} {receipt.contract_address}  {receipt.gas_used:>9,} gas")
-    if not chain.code(MESSENGER):
-        chain.rpc.call("anvil_setCode", MESSENGER, "0x" + artifact("MockMessenger").runtime.hex())
     if not is_ready:
         faucet.send_many(_set_up(chain, places, environment, {**PRICES, **(prices or {})}), check=True)
         report(f"set up   {len(places.pools)} pools, the verifier of streams, the uptime feed")
@@ -128,7 +128,7 @@ def pool_trader() -> str:
 class _Places:
     """What is created in which order, and so where it stands."""
 
-    def __init__(self, parameters: Parameters, faucet: str) -> None:
+    def __init__(self, parameters: Parameters, faucet: str, messenger: str | None = None) -> None:
         self.parameters = parameters
         self.creations: list[tuple[str, bytes]] = []
         self._faucet = faucet
@@ -137,15 +137,16 @@ class _Places:
         self.token = self._create("USDC", artifact("MockToken"), "USD Coin", "USDC", DOLLAR_DECIMALS)
         registry = self._create("API3 registry", access_control_registry())
         self.server = self._create("API3 server", api3_server(), registry, ADMIN_ROLE, faucet)
-        reporter = dev_account(REPORTER).address
-        self.uptime = self._create("uptime feed", chainlink.uptime_feed(), reporter, MESSENGER, False)
+        self.messenger = self._create("messenger", artifact("MockMessenger"))
+        reported = (dev_account(REPORTER).address, messenger or self.messenger, False)
+        self.uptime = self._create("uptime feed", chainlink.uptime_feed(), *reported)
         self.feeds = {one.name: self._create(f"{one.name} feed", feed, FEED_DECIMALS) for one in markets}
         self.proxy = self._create("streams' proxy", chainlink.verifier_proxy())
         self.verifier = self._create("streams' verifier", chainlink.verifier(), self.proxy)
         self.factory = self._create("Uniswap factory", uniswap.factory())
         self.trader = self._create("pool trader", artifact("PoolTrader"))
-        self.bases = {one.name: self._base(one) for one in markets}
         self.dollar = self._create("pools' dollar", artifact("MockToken"), "Pools' Dollar", "PUSD", DOLLAR_DECIMALS)
+        self.bases = {one.name: self._base(one) for one in markets}
         self.pools = {one.name: uniswap.pool_address(self.factory, *self.tokens(one)) for one in markets}
 
     def _create(self, name: str, contract: Artifact, *args: object) -> str:
@@ -218,7 +219,7 @@ def _environment(chain: Chain, places: _Places) -> Environment:
         stream_proxy=vendors(chainlink.verifier_proxy(), places.proxy),
         stream_verifier=vendors(chainlink.verifier(), places.verifier),
         uptime=vendors(chainlink.uptime_feed(), places.uptime),
-        messenger=Deployed.of("MockMessenger", MESSENGER, chain),
+        messenger=Deployed.of("MockMessenger", places.messenger, chain),
         trader=Deployed.of("PoolTrader", places.trader, chain),
         feeds={name: Deployed.of("MockAggregatorV3", at, chain) for name, at in places.feeds.items() if name in pushed},
         pools=places.pools,
