@@ -143,7 +143,12 @@ def _by_source(
     return of_all, own
 
 
-def run_publisher(
+def run_publisher(start: Start, keys: Iterable[str], source: PriceSource, cadence: Cadence, **terms: Any) -> int:
+    """Until SIGINT or SIGTERM. Returns the exit code. `terms`: see `make_publisher`."""
+    return _run(start, make_publisher(start, keys, source, cadence, **terms))
+
+
+def make_publisher(
     start: Start,
     keys: Iterable[str],
     source: PriceSource,
@@ -152,18 +157,14 @@ def run_publisher(
     stream_keys: Iterable[str] = (),
     pool_trader: str | None = None,
     terms: BoundTerms | None = None,
-) -> int:
-    """Until SIGINT or SIGTERM. Returns the exit code.
+) -> Publisher:
+    """The job. `keys` sign beacons, `stream_keys` reports together.
 
-    `keys` sign beacons, `stream_keys` reports together. With `pool_trader`, who swaps in the pools of a development
-    network, it moves push feeds and pools, too.
+    With `pool_trader`, who swaps in the pools of a development network, it moves push feeds and pools, too.
     """
     feeds = feeds_of(start.contracts, _market_names(start), keys, stream_keys)
     bounds = None if pool_trader is None else Bounds(start.contracts.chain, feeds, pool_trader)
-    job = Publisher(
-        start.contracts, start.signer, feeds, source, cadence=cadence, bounds=bounds, terms=terms or BoundTerms()
-    )
-    return _run(start, job)
+    return Publisher(start.contracts, start.signer, feeds, source, cadence=cadence, bounds=bounds, terms=terms)
 
 
 def run_executor(
