@@ -41,7 +41,7 @@ class Market(Recorded):
     """A listed market. Sizes, dollars WAD; g and k RAY. The pool's base is −skew and is not stored."""
 
     __slots__ = (
-        "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "ends_long", "ends_short", "epoch_long",
+        "absorbed", "absorbed_hour", "cap_seconds", "count", "credit_bound", "debit_bound", "ends_long", "ends_short", "epoch_long",
         "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last", "long", "moved",
         "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "pool_account", "pool_quote",
         "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale",
@@ -76,6 +76,7 @@ class Market(Recorded):
         self.pool_quote = 0
         self.unswept_insurance = self.unswept_treasury = 0
         self.moved_since = self.moved = 0
+        self.cap_seconds = CAP_SECONDS  # a constant of the contracts; studies ask what others do
         self.absorbed_hour = self.absorbed = 0
         self.queue_next = self.queue_head = 1
         # what the checks of the sums need and the protocol does not
@@ -199,11 +200,11 @@ class Market(Recorded):
 
     def moved_in(self, published_at: int) -> int:
         """What close-outs and absorptions moved in the window of a record."""
-        return self.moved if published_at <= self.moved_since + CAP_SECONDS else 0
+        return self.moved if published_at <= self.moved_since + self.cap_seconds else 0
 
     def count_moved(self, published_at: int, size: int) -> None:
         self.moved = self.moved_in(published_at) + size
-        if published_at > self.moved_since + CAP_SECONDS:
+        if published_at > self.moved_since + self.cap_seconds:
             self.moved_since = published_at
 
     def absorbed_in(self, now: int) -> int:
