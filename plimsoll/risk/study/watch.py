@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
 from typing import NamedTuple
 
 from plimsoll.core.units import BPS, WAD
@@ -28,12 +28,14 @@ class Watch:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._at: dict[int, tuple[int, int]] = {}  # account → (sign, price)
+        self._at: dict[int, tuple[bool, int]] = {}  # account → (is long, price)
+        self._sorted: tuple[list[tuple[int, int]], list[tuple[int, int]]] | None = None
         self._looked = 0
 
     def look(self, account: int) -> None:
         """The account has changed, or is new."""
         world = self._world
+        self._sorted = None
         base, quote, owed = world.protocol.position(account, world.market.id, world.now)
         if not base:
             self._at.pop(account, None)
@@ -42,7 +44,7 @@ class Watch:
         # E = c + b P and M = |b| P m are equal at P = −c / (b − |b| m)
         share = maintenance(world.market, size, world.price, world.now) * WAD // world.value(size)
         slope = base * WAD - size * share
-        self._at[account] = (1 if base > 0 else -1, -(world.protocol.cash_of(account) + quote - owed) * WAD * WAD // slope)
+        self._at[account] = (base > 0, -(world.protocol.cash_of(account) + quote - owed) * WAD * WAD // slope)
 
     def look_at_all(self) -> None:
         for account in list(self._at):
@@ -61,8 +63,12 @@ class Watch:
                 found.append(Due(equity * WAD // required, account, equity))
         return sorted(found)
 
-    def _near(self, price: int) -> Iterator[int]:
-        above, below = price * (BPS + _MARGIN_BPS) // BPS, price * (BPS - _MARGIN_BPS) // BPS
-        for account, (sign, at) in self._at.items():
-            if at >= below if sign > 0 else at <= above:
-                yield account
+    def _near(self, price: int) -> list[int]:
+        if self._sorted is None:
+            longs = sorted((at, account) for account, (is_long, at) in self._at.items() if is_long)
+            shorts = sorted((at, account) for account, (is_long, at) in self._at.items() if not is_long)
+            self._sorted = longs, shorts
+        longs, shorts = self._sorted
+        first = bisect_left(longs, (price * (BPS - _MARGIN_BPS) // BPS,))
+        end = bisect_left(shorts, (price * (BPS + _MARGIN_BPS) // BPS,))
+        return [account for _, account in (*longs[first:], *shorts[:end])]
