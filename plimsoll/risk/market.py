@@ -41,10 +41,10 @@ class Market(Recorded):
     """A listed market. Sizes, dollars WAD; g and k RAY. The pool's base is −skew and is not stored."""
 
     __slots__ = (
-        "absorbed", "absorbed_hour", "cap_seconds", "count", "credit_bound", "debit_bound", "ends_long", "ends_short", "epoch_long",
-        "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last", "long", "moved",
-        "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "pool_account", "pool_quote",
-        "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale",
+        "absorbed", "absorbed_hour", "cap_seconds", "count", "credit_bound", "debit_bound", "ends_long", "ends_short",
+        "epoch_long", "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last",
+        "long", "moved", "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "pool_account",
+        "pool_quote", "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale",
         "short", "stored_long", "stored_long_g", "stored_quote", "stored_short", "stored_short_g", "unswept_insurance",
         "unswept_treasury",
     )  # fmt: skip

@@ -54,7 +54,14 @@ class Cap(NamedTuple):
 SHIPPED = Cap("×1, 15 s", 100, 15, 50)
 SHORT = Cap("×1, 5 s", 100, 5, 50)
 OFF = Cap("none", OFF_PERCENT, 15, 50)
-WINDOWS = (Cap("×0.5, 15 s", 50, 15, 50), SHIPPED, Cap("×2, 15 s", 200, 15, 50), Cap("×4, 15 s", 400, 15, 50), SHORT, OFF)
+WINDOWS = (
+    Cap("×0.5, 15 s", 50, 15, 50),
+    SHIPPED,
+    Cap("×2, 15 s", 200, 15, 50),
+    Cap("×4, 15 s", 400, 15, 50),
+    SHORT,
+    OFF,
+)
 ABSORPTIONS = tuple(
     Cap(f"{window.name}; {name}", window.percent, window.seconds, bps)
     for window in (SHIPPED, SHORT, OFF)

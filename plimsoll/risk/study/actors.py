@@ -8,7 +8,7 @@ from plimsoll.core.units import BPS, SECONDS_PER_MINUTE, WAD
 from plimsoll.risk.liquidation import TakeOver
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.study.setting import PATIENCE_BPS
-from plimsoll.risk.study.world import KEEPER, MARKET, World
+from plimsoll.risk.study.world import MARKET, World
 
 _TAKER_LEVERAGE = 10
 _TAKER_PROFIT_BPS = 10
@@ -83,10 +83,12 @@ class Taker:
             world.trade(self.account, -size if held > 0 else size, reduce_only=True)
 
     def take(self, world: World, account: int) -> TakeOver | None:
-        """As much of an unhealthy account's position as his margin allows; None where it doesn't pay or isn't allowed."""
+        """As much of an unhealthy account's position as his margin allows; None where it doesn't pay."""
         equity = world.protocol.equity(self.account, world.now)
         base = world.base_of(account)
-        size = min(abs(base), max(0, _TAKER_LEVERAGE * equity - world.value(world.base_of(self.account))) * WAD // world.price)
+        size = min(
+            abs(base), max(0, _TAKER_LEVERAGE * equity - world.value(world.base_of(self.account))) * WAD // world.price
+        )
         if size < abs(base):
             size = min(size, abs(base) - _LEAST_USD * WAD // world.price)
         if world.value(max(0, size)) < _LEAST_USD:
@@ -103,6 +105,8 @@ class Taker:
 
     def _try(self, world: World, account: int, base: int) -> TakeOver | None:
         try:
-            return world.protocol.take_over(account, MARKET, base, self.account, now=world.now, sender=self.account >> 96)
+            return world.protocol.take_over(
+                account, MARKET, base, self.account, now=world.now, sender=self.account >> 96
+            )
         except Refusal:
             return None

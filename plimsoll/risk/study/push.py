@@ -22,9 +22,9 @@ class Pusher:
     """Sells so many dollars to the pool at the first record from `at` on, before any keeper, and holds it; less where
     the market's limits stop him (`dollars` is what he sold).
 
-    `worth` has at each record the seconds held, and what he would have earned by buying back after the keepers, funding and fees paid. His
-    risk in the index is taken off: he is taken to be long as much elsewhere, for nothing. The most of it is what he
-    earns with hindsight.
+    `worth` has at each record the seconds held, and what he would have earned by buying back after the keepers, with
+    funding and fees paid. His risk in the index is taken off: he is taken to be long as much elsewhere, for nothing.
+    The most of it is what he earns with hindsight.
     """
 
     def __init__(self, world: World, dollars: int, at: int) -> None:
