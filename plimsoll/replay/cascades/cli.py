@@ -14,7 +14,8 @@ from plimsoll.replay.cascades.grid import Study, load_crashes
 from plimsoll.replay.cascades.plots import write_plots
 from plimsoll.replay.cascades.report import fill, write_runs
 
-REPORT = Path("docs") / "cascades.md"
+ROOT = Path(__file__).resolve().parents[3]
+REPORT = ROOT / "docs" / "cascades.md"
 TRACED = "ETH May 2021"
 _SEEDS = range(1, 11)
 _SECONDS = (1, 3_600)
@@ -36,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", metavar="N,N", help="of the open interest, in percent (default: 50,100,200)")
     parser.add_argument("--every", metavar="N,N", help="seconds between prices (default: 1,15,60)")
     parser.add_argument(
-        "--write", action="store_true", help=f"the whole study, into {REPORT} and the folder of its figures (10 min)"
+        "--write",
+        action="store_true",
+        help=f"the whole study, into docs/{REPORT.name} and the folder of its figures (10 min)",
     )
     return parser
 
@@ -73,7 +76,7 @@ def _write(study: Study) -> int:
     written = write_plots(folder, study.crashes[TRACED], traces, main, targets, flat, pushes)
     write_runs(folder / "runs.csv", [*main, *seeds, *targets])
     for path in (REPORT, *written, folder / "runs.csv"):
-        print(f"wrote {path}")
+        print(f"wrote {path.relative_to(ROOT)}")
     return 0
 
 

@@ -70,6 +70,7 @@ _FOUND: dict[str, Callable[[Result], str]] = {
     "bankrupt": lambda r: str(r.bankrupt),
     "closed against others": lambda r: usd(r.against),
     "others lost by it": lambda r: usd(r.given_up),
+    "left to the liquidated": lambda r: usd(r.left),
     "bad debt": lambda r: usd(r.debt),
     "fund": lambda r: usd(r.fund),
     "pool": lambda r: usd(r.pool),
@@ -85,8 +86,8 @@ def _found(result: Result, *names: str) -> list[str]:
 
 
 def _shipped(rows: Sequence[Row]) -> str:
-    names = ("liquidated", "bankrupt", "closed against others", "others lost by it", "bad debt", "fund", "pool",
-             "lowest mark, bps", "waited: half, 95%, longest")  # fmt: skip
+    names = ("liquidated", "bankrupt", "closed against others", "others lost by it", "bad debt", "fund",
+             "pool, unwound", "lowest mark, bps", "waited: half, 95%, longest")  # fmt: skip
     return table(
         ("crash", "a price every", "take-over capital", *names),
         (
@@ -99,8 +100,9 @@ def _shipped(rows: Sequence[Row]) -> str:
 
 
 def _windows(rows: Sequence[Row]) -> str:
-    names = ("bankrupt", "closed against others", "bad debt", "fund", "pool", "pool, unwound", "lowest mark, bps",
-             "most in a minute, bps", "waited: half, 95%, longest")  # fmt: skip
+    names = ("bankrupt", "left to the liquidated", "closed against others", "others lost by it", "bad debt", "fund",
+             "pool", "pool, unwound", "lowest mark, bps", "most in a minute, bps",
+             "waited: half, 95%, longest")  # fmt: skip
     wanted = [cap.name for cap in grid.WINDOWS]
     return table(
         ("crash", "a price every", "cap", *names),

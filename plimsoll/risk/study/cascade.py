@@ -76,6 +76,7 @@ class Cascade:
         world, result = self.world, self.result
         result.accounts = len(self._liquidated)
         result.counterparties = len(self._counterparties)
+        result.left = sum(world.protocol.equity(account, world.now) for account in self._liquidated)
         result.fund = world.fund_cash - self._fund_before
         result.pool = world.pool_equity - self._pool_before
         result.pool_unwound = world.pool_unwound - self._unwound_before

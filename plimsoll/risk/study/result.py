@@ -24,8 +24,8 @@ class Result:
 
     `closed_out`, `taken_over`, `absorbed`, `against`: how much of the unhealthy positions went which way. `paid` is
     what those closed out or taken over lost to fills, costs and discounts; `impact` what close-outs and absorptions
-    paid the pool in their fill prices (negative where it paid them for bringing the skew to zero). `given_up`: what the
-    other side lost to zero prices. `fund`, `pool` and `pool_unwound` (what its shares are priced at) are changes since
+    paid the pool in their fill prices (negative where it paid them for bringing the skew to zero). `left`: what
+    the liquidated had at the end. `given_up`: what the other side lost to zero prices. `fund`, `pool` and `pool_unwound` (what its shares are priced at) are changes since
     the worst hour began, `pool_lowest` the least that `pool` was. `below_seconds`: how long the mark was more than
     PATIENCE_BPS below the index. `delays`: seconds from the first record at which an account was unhealthy to the one
     at which it no longer was.
@@ -41,6 +41,7 @@ class Result:
     given_up: int = 0
     impact: int = 0
     paid: int = 0
+    left: int = 0
     rewards: int = 0
     debt_fund: int = 0
     debt_pool: int = 0
