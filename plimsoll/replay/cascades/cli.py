@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from plimsoll.core.errors import UserError, run_command
 from plimsoll.replay.cascades import grid, tables
-from plimsoll.replay.cascades.grid import Study, load_crashes
+from plimsoll.replay.cascades.grid import FlatRow, PushRow, Row, Study, load_crashes
 from plimsoll.replay.cascades.plots import write_plots
 from plimsoll.replay.cascades.report import fill, write_runs
+from plimsoll.risk.study.result import Result
 
 ROOT = Path(__file__).resolve().parents[3]
 REPORT = ROOT / "docs" / "cascades.md"
@@ -54,30 +56,52 @@ def _run(options: argparse.Namespace) -> int:
     if options.write:
         if options.crash or options.sizes or options.every:
             raise UserError("--write: the report is of the whole study; leave out --crash, --sizes and --every")
-        return _write(study)
+        for path in write(study, collect(study)):
+            print(f"wrote {path.relative_to(ROOT)}")
+        return 0
     sizes = _numbers("--sizes", options.sizes, grid.SIZES, (1, 1_000))
     frequencies = _numbers("--every", options.every, grid.FREQUENCIES, _SECONDS)
     print(tables.runs(study.main_rows(sizes, frequencies)))
     return 0
 
 
-def _write(study: Study) -> int:
+class Found(NamedTuple):
+    """All runs of the study."""
+
+    main: list[Row]
+    seeds: list[Row]
+    targets: list[Row]
+    flat: list[FlatRow]
+    pushes: list[PushRow]
+    traces: dict[str, Result]
+
+
+def collect(study: Study) -> Found:
+    """Run all of it. Raises UserError where prices are missing."""
     if missing := [name for name in grid.FILES if name not in study.crashes]:
         raise UserError(
             f"--write: there are no prices of {', '.join(missing)}; set PLIMSOLL_DATA to a folder with them"
         )
-    text = REPORT.read_text(encoding="utf-8")
-    main, seeds, targets = study.main_rows(), study.seed_rows(_SEEDS), study.target_rows()
-    flat, pushes = study.flat_rows(), study.push_rows()
-    found = tables.all_tables(main, seeds, targets, flat, pushes)
-    REPORT.write_text(fill(text, found), encoding="utf-8")
+    return Found(
+        study.main_rows(),
+        study.seed_rows(_SEEDS),
+        study.target_rows(),
+        study.flat_rows(),
+        study.push_rows(),
+        study.traces(TRACED),
+    )
+
+
+def write(study: Study, found: Found) -> list[Path]:
+    """Tables into the report, figures and runs beside it. Returns the files written."""
+    shown = tables.all_tables(found.main, found.seeds, found.targets, found.flat, found.pushes)
+    text = fill(REPORT.read_text(encoding="utf-8"), shown)
     folder = REPORT.with_suffix("")
-    traces = study.traces(TRACED)
-    written = write_plots(folder, study.crashes[TRACED], traces, main, targets, flat, pushes)
-    write_runs(folder / "runs.csv", [*main, *seeds, *targets])
-    for path in (REPORT, *written, folder / "runs.csv"):
-        print(f"wrote {path.relative_to(ROOT)}")
-    return 0
+    crash = study.crashes[TRACED]
+    figures = write_plots(folder, crash, found.traces, found.main, found.targets, found.flat, found.pushes)
+    write_runs(folder / "runs.csv", [*found.main, *found.seeds, *found.targets])
+    REPORT.write_text(text, encoding="utf-8")
+    return [REPORT, *figures, folder / "runs.csv"]
 
 
 def _numbers(option: str, text: str | None, default: Sequence[int], limits: tuple[int, int]) -> tuple[int, ...]:

@@ -74,6 +74,8 @@ class Cascade:
     def end(self) -> Result:
         """The result, as of the newest record."""
         world, result = self.world, self.result
+        if self.taker:
+            self._liquidated.discard(self.taker.account)
         result.accounts = len(self._liquidated)
         result.counterparties = len(self._counterparties)
         result.left = sum(world.protocol.equity(account, world.now) for account in self._liquidated)

@@ -23,12 +23,12 @@ class Result:
     """Dollars are WAD, valued at the index of the moment; skews are k / S in hundredths of a basis point.
 
     `closed_out`, `taken_over`, `absorbed`, `against`: how much of the unhealthy positions went which way. `paid` is
-    what those closed out or taken over lost to fills, costs and discounts; `impact` what close-outs and absorptions
-    paid the pool in their fill prices (negative where it paid them for bringing the skew to zero). `left`: what
-    the liquidated had at the end. `given_up`: what the other side lost to zero prices. `fund`, `pool` and `pool_unwound` (what its shares are priced at) are changes since
-    the worst hour began, `pool_lowest` the least that `pool` was. `below_seconds`: how long the mark was more than
-    PATIENCE_BPS below the index. `delays`: seconds from the first record at which an account was unhealthy to the one
-    at which it no longer was.
+    what those closed out or taken over lost to fills, costs and discounts; `left` what the liquidated had at the end.
+    `impact`: what close-outs and absorptions paid the pool in their fill prices, negative where it paid them for
+    bringing the skew to zero. `given_up`: what the other side lost to zero prices. `fund`, `pool` and `pool_unwound`
+    (what its shares are priced at) are changes since the worst hour began, `pool_lowest` the least that `pool` was.
+    `below_seconds`: how long the mark was more than PATIENCE_BPS below the index. `delays`: seconds from the first
+    record at which an account was unhealthy to the one at which it no longer was.
     """
 
     closed_out: int = 0
