@@ -35,7 +35,7 @@ _FLAT_SECONDS = 900
 
 
 class Cap(NamedTuple):
-    """Caps as the study varies them, and their name in tables."""
+    """Caps as the study varies them, and their name in tables: how much, and how soon the next window may begin."""
 
     name: str
     percent: int
@@ -51,20 +51,15 @@ class Cap(NamedTuple):
         )
 
 
-SHIPPED = Cap("×1, 15 s", 100, 15, 50)
-SHORT = Cap("×1, 5 s", 100, 5, 50)
+SHIPPED = Cap("×1, 16 s", 100, 15, 50)
+SHORT = Cap("×1, 5 s", 100, 4, 50)
 OFF = Cap("none", OFF_PERCENT, 15, 50)
-WINDOWS = (
-    Cap("×0.5, 15 s", 50, 15, 50),
-    SHIPPED,
-    Cap("×2, 15 s", 200, 15, 50),
-    Cap("×4, 15 s", 400, 15, 50),
-    SHORT,
-    OFF,
-)
+COMPARED = (SHIPPED, SHORT, OFF)
+HALF, DOUBLE, FOURFOLD = Cap("×0.5, 16 s", 50, 15, 50), Cap("×2, 16 s", 200, 15, 50), Cap("×4, 16 s", 400, 15, 50)
+WINDOWS = (HALF, SHIPPED, DOUBLE, FOURFOLD, SHORT, OFF)
 ABSORPTIONS = tuple(
     Cap(f"{window.name}; {name}", window.percent, window.seconds, bps)
-    for window in (SHIPPED, SHORT, OFF)
+    for window in COMPARED
     for name, bps in (("0.25%", 25), ("1%", 100), ("none", OFF_BPS))
 )
 CAPS = WINDOWS + ABSORPTIONS
@@ -139,7 +134,7 @@ class Study:
         return self._settings[crash.market]
 
     def main_rows(self, sizes: Sequence[int] = SIZES, frequencies: Sequence[int] = FREQUENCIES) -> list[Row]:
-        """All caps, at these sizes of open interest (percent) and price frequencies, without and with take-overs."""
+        """All caps, at these sizes of open interest (percent) and price frequencies; some with take-overs too."""
         return list(self._main(sizes, frequencies))
 
     def seed_rows(self, seeds: Iterable[int]) -> list[Row]:
@@ -149,7 +144,7 @@ class Study:
             self._tell(f"{name}: other crowds")
             for seed in seeds:
                 setting = replace(self.setting(crash), seed=seed, publish_seconds=1)
-                rows += [self._row(crash, cap, setting) for cap in (SHIPPED, SHORT, OFF)]
+                rows += [self._row(crash, cap, setting) for cap in COMPARED]
         return rows
 
     def target_rows(self, frequencies: Sequence[int] = FREQUENCIES) -> list[Row]:
@@ -188,7 +183,7 @@ class Study:
             balanced = replace(leaning, long_usd=30 * MILLION, short_usd=30 * MILLION)
             for crowd, setting in (("leaning", leaning), ("balanced", balanced)):
                 for refill in BUYERS_USD:
-                    for cap in WINDOWS:
+                    for cap in COMPARED:
                         done = push_into(crash, replace(cap.on(setting), buyers_usd=refill), PUSH_USD)
                         rows.append(PushRow(name, cap.name, crowd, refill, *done))
         return rows
@@ -197,7 +192,7 @@ class Study:
         """By cap, a run with all its records."""
         crash = self.crashes[name]
         setting = replace(self.setting(crash), publish_seconds=every)
-        return {cap.name: Cascade(crash, cap.on(setting)).run(trace=True) for cap in (SHIPPED, SHORT, OFF)}
+        return {cap.name: Cascade(crash, cap.on(setting)).run(trace=True) for cap in COMPARED}
 
     def _main(self, sizes: Sequence[int], frequencies: Sequence[int]) -> Iterator[Row]:
         for name, crash in self.crashes.items():
@@ -211,7 +206,7 @@ class Study:
                             publish_seconds=every,
                             take_over_usd=capital,
                         )
-                        for cap in CAPS:
+                        for cap in CAPS if not capital else COMPARED:
                             yield self._row(crash, cap, setting)
 
     def _row(self, crash: Crash, cap: Cap, setting: Setting) -> Row:

@@ -16,8 +16,8 @@ from plimsoll.risk.study.crash import Crash
 from plimsoll.risk.study.result import Result
 
 COLOURS = {grid.SHIPPED.name: "#c0392b", grid.SHORT.name: "#1f6f8b", grid.OFF.name: "#7f8c8d"}
-_TRACE_MINUTES = 75
-_TRACE_STEP = 10
+_FROM_MINUTE, _TO_MINUTE = 35, 50
+_TRACE_STEP = 3
 _STYLE = {
     "svg.hashsalt": "plimsoll",
     "svg.fonttype": "none",
@@ -27,6 +27,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e3e3e3",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
@@ -80,7 +81,7 @@ def _through(crash: Crash, traces: Mapping[str, Result]) -> Figure:
         samples = [
             sample
             for sample in result.trace
-            if 0 <= sample.ts - crash.worst <= _TRACE_MINUTES * 60 and (sample.ts - crash.worst) % _TRACE_STEP == 0
+            if _FROM_MINUTE * 60 <= sample.ts - crash.worst <= _TO_MINUTE * 60 and sample.ts % _TRACE_STEP == 0
         ]
         minutes = [(sample.ts - crash.worst) / 60 for sample in samples]
         style = {"color": COLOURS[name], "linewidth": 1.2, "label": f"cap {name}"}
@@ -171,7 +172,7 @@ def _sizes(rows: Sequence[Row]) -> Figure:
 def _standing(rows: Sequence[FlatRow]) -> Figure:
     refills = list(dict.fromkeys(row.refill for row in rows))
     figure, axes = _panels(1, len(refills), 3.4 * len(refills), 3.6, share_y=True)
-    colours = {**COLOURS, "×0.5, 15 s": "#e59866", "×2, 15 s": "#8e44ad", "×4, 15 s": "#27ae60"}
+    colours = {**COLOURS, grid.HALF.name: "#e59866", grid.DOUBLE.name: "#8e44ad", grid.FOURFOLD.name: "#27ae60"}
     victims = max(row.victims for row in rows)
     for axis, refill in zip(axes[0], refills, strict=True):
         for row in rows:

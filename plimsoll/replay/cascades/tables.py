@@ -124,7 +124,7 @@ def _absorption(rows: Sequence[Row]) -> str:
         if setting.take_over_usd or setting.publish_seconds != 15 or setting.open_interest_percent == 50:
             continue
         window, _, absorb = row.cap.partition("; ")
-        if window not in (grid.SHIPPED.name, grid.SHORT.name, grid.OFF.name):
+        if window not in [cap.name for cap in grid.COMPARED]:
             continue
         size, absorbed = f"{setting.open_interest_percent}%", usd(row.result.absorbed)
         found.append((row.crash, size, window, absorb or "0.5%", absorbed, *_found(row.result, *names)))
@@ -135,7 +135,7 @@ def _absorption(rows: Sequence[Row]) -> str:
 def _sizes(rows: Sequence[Row]) -> str:
     names = ("liquidated", "bankrupt", "closed against others", "bad debt", "fund", "pool", "lowest mark, bps",
              "waited: half, 95%, longest")  # fmt: skip
-    wanted = (grid.SHIPPED.name, grid.SHORT.name, grid.OFF.name)
+    wanted = [cap.name for cap in grid.COMPARED]
     return table(
         ("crash", "size", "cap", *names),
         (
@@ -149,7 +149,7 @@ def _sizes(rows: Sequence[Row]) -> str:
 
 def _takers(rows: Sequence[Row]) -> str:
     names = ("bankrupt", "closed against others", "bad debt", "pool", "lowest mark, bps")
-    wanted = (grid.SHIPPED.name, grid.SHORT.name, grid.OFF.name)
+    wanted = [cap.name for cap in grid.COMPARED]
     return table(
         ("crash", "a price every", "cap", "taken over", *names, "discounts less fees", "takers' result, unhedged"),
         (
@@ -204,7 +204,14 @@ def _flat(rows: Sequence[FlatRow]) -> str:
     for cap, refill in dict.fromkeys((row.cap, row.refill) for row in rows):
         of = {row.victims: row.pusher for row in rows if (row.cap, row.refill) == (cap, refill)}
         once = dict(of[max(of)].worth)[0]
-        found.append((cap, usd(refill), usd(once), *(f"{usd(p.best[1])} ({p.best[0]} s)" for p in of.values())))
+        found.append(
+            (
+                cap,
+                usd(refill),
+                usd(once),
+                *(f"{usd(p.best[1])} ({p.best[0]} s)" if p.best[1] else "–" for p in of.values()),
+            )
+        )
     return table(
         ("cap", "outsiders buy, a minute", "at one record, of $20m",
          *(f"at best, of {usd(v)}" for v in grid.FLAT_VICTIMS_USD)),
@@ -214,16 +221,25 @@ def _flat(rows: Sequence[FlatRow]) -> str:
 
 
 def _pushes(rows: Sequence[PushRow]) -> str:
+    found = []
+    for row in rows:
+        seconds, earned = row.pusher.best
+        found.append(
+            (
+                row.crash,
+                row.crowd,
+                usd(row.refill),
+                row.cap,
+                usd(row.pusher.dollars),
+                usd(earned),
+                f"{seconds // 60} min" if earned else "–",
+                *(usd(value) for value in (row.quiet.debt, row.pushed.debt, row.quiet.against, row.pushed.against)),
+            )
+        )
     return table(
         ("crash", "crowd", "outsiders buy, a minute", "cap", "pushed", "earned at best", "after",
          "bad debt without him", "with him", "against others without him", "with him"),
-        (
-            (row.crash, row.crowd, usd(row.refill), row.cap, usd(row.pusher.dollars), usd(row.pusher.best[1]),
-             f"{row.pusher.best[0] // 60} min", usd(row.quiet.debt), usd(row.pushed.debt), usd(row.quiet.against),
-             usd(row.pushed.against))
-            for row in rows
-            if row.cap in (grid.SHIPPED.name, grid.SHORT.name, grid.OFF.name)
-        ),
+        found,
         4,
     )  # fmt: skip
 

@@ -98,7 +98,7 @@ def test_write_plots__every_kind_of_row__writes_figures_that_are_the_same_again(
 ) -> None:
     crash = made_up()
     trace = [Sample(crash.worst + second, 2_000 * WAD, -100 * second, 0, 0, 0) for second in range(0, 100, 10)]
-    traces = {cap.name: Result(trace=trace) for cap in (grid.SHIPPED, grid.SHORT, grid.OFF)}
+    traces = {cap.name: Result(trace=trace) for cap in grid.COMPARED}
     written = [write_plots(tmp_path / name, crash, traces, main_rows, target_rows, *attacks) for name in ("a", "b")]
     assert [path.read_bytes() for path in written[0]] == [path.read_bytes() for path in written[1]]
     assert len(written[0]) == 6
@@ -106,7 +106,7 @@ def test_write_plots__every_kind_of_row__writes_figures_that_are_the_same_again(
 
 def test_write_runs__a_run__stands_in_dollars_and_basis_points(tmp_path: Path) -> None:
     found = Result(bankrupt=3, against=1_500_000 * WAD + WAD // 2, skew_lowest=-1_205, delays=[0, 15, 30])
-    write_runs(tmp_path / "runs.csv", [Row("made up", "×1, 15 s", small(take_over_usd=MILLION), found)])
+    write_runs(tmp_path / "runs.csv", [Row("made up", "×1, 16 s", small(take_over_usd=MILLION), found)])
     with (tmp_path / "runs.csv").open(encoding="utf-8") as file:
         (line,) = csv.DictReader(file)
     assert (line["bankrupt"], line["against"], line["skew_lowest"]) == ("3", "1500001", "-12.05")
@@ -118,11 +118,12 @@ def test_main__a_part_of_the_study__prints_a_line_for_each_run(
 ) -> None:
     monkeypatch.setenv("PLIMSOLL_DATA", "")
     monkeypatch.setattr(grid, "CAPS", (grid.SHIPPED, grid.OFF))
+    monkeypatch.setattr(grid, "COMPARED", (grid.SHIPPED,))
     monkeypatch.setattr(grid, "Setting", lambda **given: replace(small(), **given))
     assert main(["--crash", "ETH made up", "--sizes", "100", "--every", "60"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + 2 * 2
-    assert lines[2].startswith("| ETH made up | 100% | 60 s | – | ×1, 15 s |")
+    assert len(lines) == 2 + 3
+    assert lines[2].startswith("| ETH made up | 100% | 60 s | – | ×1, 16 s |")
 
 
 @pytest.mark.parametrize(
