@@ -133,7 +133,7 @@ def _caps(rows: Sequence[Row]) -> Figure:
             axis.set_xticks(range(len(caps)), [name.replace(", ", "\n") for name in caps])
             axis.grid(axis="x", visible=False)
             axis.set_title(f"{crash}\n{title}" if line == 0 else title, loc="left")
-    axes[0, 0].legend(loc="upper right")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -186,6 +186,7 @@ def _standing(rows: Sequence[FlatRow]) -> Figure:
         axis.set_title(f"outsiders buy ${_millions(refill):g}m a minute", loc="left")
         axis.set_xlabel("seconds that the push is held")
         axis.set_ylim(-120, 400)
+        axis.set_yticks(range(-100, 401, 100))
     axes[0, 0].set_ylabel("what buying back now earns, $k")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure

@@ -101,7 +101,7 @@ def _shipped(rows: Sequence[Row]) -> str:
 
 def _windows(rows: Sequence[Row]) -> str:
     names = ("bankrupt", "left to the liquidated", "closed against others", "others lost by it", "bad debt", "fund",
-             "pool", "pool, unwound", "lowest mark, bps", "most in a minute, bps",
+             "pool, unwound", "lowest mark, bps", "most in a minute, bps",
              "waited: half, 95%, longest")  # fmt: skip
     wanted = [cap.name for cap in grid.WINDOWS]
     return table(
@@ -116,20 +116,33 @@ def _windows(rows: Sequence[Row]) -> str:
 
 
 def _absorption(rows: Sequence[Row]) -> str:
-    names = ("bankrupt", "closed against others", "others lost by it", "bad debt", "pool", "pool, unwound",
-             "lowest mark, bps")  # fmt: skip
-    found = []
-    for row in rows:
-        setting = row.setting
-        if setting.take_over_usd or setting.publish_seconds != 15 or setting.open_interest_percent == 50:
-            continue
-        window, _, absorb = row.cap.partition("; ")
-        if window not in [cap.name for cap in grid.COMPARED]:
-            continue
-        size, absorbed = f"{setting.open_interest_percent}%", usd(row.result.absorbed)
-        found.append((row.crash, size, window, absorb or "0.5%", absorbed, *_found(row.result, *names)))
-    found.sort(key=lambda line: [line[0], len(line[1]), line[1], line[2] == "none", line[2]])
-    return table(("crash", "size", "window's cap", "absorption cap", "absorbed by the pool", *names), found, 4)
+    """Where prices come so rarely that accounts are bankrupt before anybody can act."""
+    found = {
+        (row.crash, row.setting.open_interest_percent, *row.cap.split("; ")): row.result
+        for row in rows
+        if row.setting.publish_seconds == max(grid.FREQUENCIES)
+        and not row.setting.take_over_usd
+        and row.setting.open_interest_percent >= 100
+    }
+    caps = (grid.SHIPPED.name, grid.OFF.name)
+    lines = dict.fromkeys((crash, size, cap) for crash, size, cap, *_ in found if cap in caps)
+    return table(
+        ("crash", "size", "window's cap", "at 0.25%", "at 0.5%, as shipped", "at 1%", "without"),
+        (
+            (
+                crash,
+                f"{size}%",
+                cap,
+                *(_two(found[crash, size, cap, *which]) for which in (["0.25%"], [], ["1%"], ["none"])),
+            )
+            for crash, size, cap in lines
+        ),
+        3,
+    )
+
+
+def _two(result: Result) -> str:
+    return f"{usd(result.against)} / {usd(result.debt)}"
 
 
 def _sizes(rows: Sequence[Row]) -> str:
@@ -187,16 +200,17 @@ def _range(values: Sequence[int], show: Callable[[int], str]) -> str:
 
 
 def _targets(rows: Sequence[Row]) -> str:
-    names = ("bankrupt", "closed against others", "bad debt", "fund", "pool", "lowest mark, bps")
+    found = {
+        (row.crash, row.cap, row.setting.publish_seconds, row.setting.target_health_bps): row.result for row in rows
+    }
     return table(
-        ("crash", "cap", "a price every", "target health", "closed out", *names),
+        ("crash", "cap", "a price every", *(f"to {target / 10_000:g}" for target in grid.TARGETS_BPS)),
         (
-            (row.crash, row.cap, f"{row.setting.publish_seconds} s", f"{row.setting.target_health_bps / 10_000:g}",
-             usd(row.result.closed_out), *_found(row.result, *names))
-            for row in rows
+            (crash, cap, f"{every} s", *(_two(found[crash, cap, every, target]) for target in grid.TARGETS_BPS))
+            for crash, cap, every in dict.fromkeys(key[:3] for key in found)
         ),
-        4,
-    )  # fmt: skip
+        3,
+    )
 
 
 def _flat(rows: Sequence[FlatRow]) -> str:
@@ -221,26 +235,19 @@ def _flat(rows: Sequence[FlatRow]) -> str:
 
 
 def _pushes(rows: Sequence[PushRow]) -> str:
-    found = []
-    for row in rows:
-        seconds, earned = row.pusher.best
-        found.append(
-            (
-                row.crash,
-                row.crowd,
-                usd(row.refill),
-                row.cap,
-                usd(row.pusher.dollars),
-                usd(earned),
-                f"{seconds // 60} min" if earned else "–",
-                *(usd(value) for value in (row.quiet.debt, row.pushed.debt, row.quiet.against, row.pushed.against)),
-            )
-        )
+    found = {(row.crash, row.crowd, row.refill, row.cap): row for row in rows}
+    lines = []
+    for crash, crowd, refill in dict.fromkeys(key[:3] for key in found):
+        of = [found[crash, crowd, refill, cap.name] for cap in grid.COMPARED]
+        earned = [usd(row.pusher.best[1]) for row in of]
+        debts = [f"{usd(row.quiet.debt)} → {usd(row.pushed.debt)}" for row in of]
+        lines.append((crash, crowd, usd(refill), usd(of[0].pusher.dollars), *earned, *debts))
+    names = [cap.name for cap in grid.COMPARED]
     return table(
-        ("crash", "crowd", "outsiders buy, a minute", "cap", "pushed", "earned at best", "after",
-         "bad debt without him", "with him", "against others without him", "with him"),
-        found,
-        4,
+        ("crash", "crowd", "outsiders buy, a minute", "pushed",
+         *(f"earned, cap {name}" for name in names), *(f"bad debt, cap {name}" for name in names)),
+        lines,
+        3,
     )  # fmt: skip
 
 
