@@ -24,10 +24,9 @@ class Actor(Shape):
     def after(self, world: World) -> None: ...
 
 
-def below_the_index(world: World) -> int:
-    """What has to be bought for the mark to be within `PATIENCE_BPS` of the index; negative: what may be sold."""
-    market = world.market
-    return -market.skew - market.scale * PATIENCE_BPS // BPS
+def room_to(world: World, bps: int) -> int:
+    """What has to be bought for the mark to be so far above the index; negative: what has to be sold."""
+    return world.market.scale * bps // BPS - world.market.skew
 
 
 class Buyers:
@@ -45,7 +44,7 @@ class Buyers:
     def after(self, world: World) -> None:
         seconds = min(world.now - self._last, SECONDS_PER_MINUTE)
         self._last = world.now
-        dollars = min(self._rate * seconds // SECONDS_PER_MINUTE, below_the_index(world) * world.price // WAD)
+        dollars = min(self._rate * seconds // SECONDS_PER_MINUTE, room_to(world, -PATIENCE_BPS) * world.price // WAD)
         if dollars < _LEAST_USD:
             return
         try:
@@ -59,7 +58,7 @@ class Buyers:
 
 class Taker:
     """A keeper with capital. He takes over what pays more than his fee and ten basis points, up to ten times his
-    equity, and lets go of it where the pool pays no less than the index less `PATIENCE_BPS`."""
+    equity, and lets go of it as far as the mark stays within `PATIENCE_BPS` of the index or better."""
 
     def __init__(self, world: World, capital: int) -> None:
         self.account = world.account(capital)
@@ -75,15 +74,15 @@ class Taker:
 
     def after(self, world: World) -> None:
         held = world.base_of(self.account)
-        room = -below_the_index(world) if held > 0 else held and below_the_index(world)
+        room = -room_to(world, -PATIENCE_BPS) if held > 0 else room_to(world, PATIENCE_BPS)
         size = min(abs(held), max(0, room))
-        if world.value(abs(held) - size) < _LEAST_USD:
-            size = abs(held) if room >= abs(held) else 0
+        if size < abs(held) and world.value(abs(held) - size) < _LEAST_USD:
+            return
         if size:
             world.trade(self.account, -size if held > 0 else size, reduce_only=True)
 
     def take(self, world: World, account: int) -> TakeOver | None:
-        """As much of an unhealthy account's position as his margin allows; None where it doesn't pay."""
+        """As much of an unhealthy account's position as his margin allows; None where that doesn't pay."""
         equity = world.protocol.equity(self.account, world.now)
         base = world.base_of(account)
         size = min(
