@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from plimsoll.core.units import SECONDS_PER_MINUTE, WAD
 from plimsoll.risk.liquidation import AgainstSide
-from plimsoll.risk.market import Deleveraging
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.study.actors import Actor, Buyers, Taker
 from plimsoll.risk.study.crash import Crash
@@ -35,6 +34,7 @@ class Cascade:
         self._liquidated: set[int] = set()
         self._counterparties: set[int] = set()
         self._pool_before = self._unwound_before = self._fund_before = 0
+        self._events = self._closed_against = 0
         self._has_begun = False
         self._last_minute: deque[tuple[int, int]] = deque()
 
@@ -54,8 +54,9 @@ class Cascade:
     def step(self) -> None:
         """What happens at the newest record."""
         world = self.world
-        self._count(world.protocol.accrue(MARKET, now=world.now))
+        world.protocol.accrue(MARKET, now=world.now)
         self._enter()
+        self._look_after_events()
         if not self._has_begun and world.now >= self.crash.worst:
             self._begin()
         for actor in self._others:
@@ -63,6 +64,7 @@ class Cascade:
         due = self.watch.due()
         if due:
             self._liquidate(due)
+            self._look_after_events()
         for actor in self._others:
             actor.after(world)
         self._settle_delays(due)
@@ -77,6 +79,7 @@ class Cascade:
         if self.taker:
             self._liquidated.discard(self.taker.account)
         result.accounts = len(self._liquidated)
+        result.deleveragings = world.market.events - self._closed_against
         result.counterparties = len(self._counterparties)
         result.left = sum(world.protocol.equity(account, world.now) for account in self._liquidated)
         result.fund = world.fund_cash - self._fund_before
@@ -149,7 +152,7 @@ class Cascade:
         self._counterparties.update(
             account for account, held in world.market.positions.items() if held.base * part.base > 0
         )
-        self.watch.look_at_all()
+        self._closed_against += 1
         return given
 
     def _take_over(self, account: int) -> None:
@@ -186,10 +189,10 @@ class Cascade:
         self.watch.look(account)
         return True
 
-    def _count(self, done: Deleveraging | None) -> None:
-        if done is not None:
-            self.result.deleveragings += 1
-            self.result.deleveraged += done.cut * done.price // WAD
+    def _look_after_events(self) -> None:
+        """Where a part of a side was closed, positions have changed that nobody touched."""
+        if self.world.market.events != self._events:
+            self._events = self.world.market.events
             self.watch.look_at_all()
 
     def _settle_delays(self, due: list[Due]) -> None:

@@ -50,7 +50,6 @@ class Result:
     pool_unwound: int = 0
     pool_lowest: int = 0
     deleveragings: int = 0
-    deleveraged: int = 0
     skew_at_start: int = 0
     skew_lowest: int = 0
     skew_highest: int = 0

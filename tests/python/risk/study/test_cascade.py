@@ -116,6 +116,11 @@ def test_run__with_buyers__the_mark_stays_nearer_to_the_index() -> None:
     assert alone.skew_lowest < helped.skew_lowest < 0
 
 
+def test_run__pool_too_small_for_the_skew__counts_deleveragings() -> None:
+    assert run(small(pool_usd=4 * MILLION)).deleveragings > 0
+    assert run(small()).deleveragings == 0
+
+
 def test_run__traced__samples_every_record_and_changes_nothing() -> None:
     traced = Cascade(made_up(), small()).run(trace=True)
     assert len(traced.trace) == len(made_up().seconds) // 15 + 1
