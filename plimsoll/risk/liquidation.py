@@ -9,7 +9,7 @@ from plimsoll.core.units import WAD
 from plimsoll.risk import exchange, margin
 from plimsoll.risk.config import FREE, Gas
 from plimsoll.risk.delegates import use_for_take_over
-from plimsoll.risk.market import CAP_SECONDS, Deleveraging, Market
+from plimsoll.risk.market import Deleveraging, Market
 from plimsoll.risk.oracle import DOUBTFUL, Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.shutdown import is_closing
@@ -174,8 +174,7 @@ def _absorb_position(
     """To the pool as far as the caps go, the rest against the other side at the price that covers the deficit."""
     before = abs(market.skew)
     grown = max(0, abs(market.skew - base) - before)
-    fees = market.rules.params.maker_bps + market.rules.params.taker_bps
-    by_window = market.scale * fees // 10_000 - market.moved_in(record.published_at)
+    by_window = _window_cap(state, market) - market.moved_in(record.published_at)
     by_hour = market.scale * state.liquidation_params.absorb_cap_bps // 10_000 - market.absorbed_in(now)
     excess = max(0, grown - max(0, min(by_window, by_hour)))
     excess = min(excess, market.short if base > 0 else market.long)
@@ -277,14 +276,19 @@ def _chunk(
         cost = chunk_cost(market, held, size, price, equity, required, lost, now)
         if equity - lost - cost < required - released_maintenance(market, held, size, price, now):
             size = held
-    fees = rules.params.maker_bps + rules.params.taker_bps
-    cap = max(market.scale * fees // 10_000, 2 * minimum)
+    cap = max(_window_cap(state, market), 2 * minimum)
     room = max(0, cap - market.moved_in(record.published_at))
     if size > room:
         size = min(room, held - minimum)
         if size < minimum:
-            raise Refusal("Liquidator_CapReached", market.id, market.moved_since + CAP_SECONDS + 1, room)
+            raise Refusal("Liquidator_CapReached", market.id, market.moved_since + market.cap_seconds + 1, room)
     return size
+
+
+def _window_cap(state: State, market: Market) -> int:
+    """What close-outs and absorptions may move the skew by within a window."""
+    fees = market.rules.params.maker_bps + market.rules.params.taker_bps
+    return market.scale * fees * state.liquidation_params.window_cap_percent // (10_000 * 100)
 
 
 def gas_cost(state: State, used: int, gas: Gas) -> int:
