@@ -22,8 +22,8 @@ with OpStack.boot() as stack:                       # under 1 s; OpStackSettings
 
 `stack.l1` and `stack.l2` are the chains (`plimsoll.chain.transactions.Chain`), with `.uri` for other programs.
 `stack.settings` has the waiting times. Nothing happens by itself: `relay` plays the rollup node, `propose` and
-`resolve` the proposer. `stack.sequencer` stops, starts, censors; `stack.reorganise_l1` and `reorganise_l2` take blocks back;
-`stack.advance` lets time pass on both chains; `stack.snapshot` and `restore` go back to a moment.
+`resolve` the proposer. `stack.sequencer` stops, starts, censors; `stack.reorganise_l1` and `reorganise_l2` take
+blocks back; `stack.advance` lets time pass on both chains; `stack.snapshot` and `restore` go back to a moment.
 
 To attach to a rollup that runs already (another process, after a restart): `OpStack(l1, l2, settings)`; no state is
 kept but on the chains. A deposit from a contract on L1 has the sender `aliased(contract)` on L2.
