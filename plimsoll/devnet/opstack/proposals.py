@@ -63,13 +63,17 @@ def covering(proposer: Proposer, l2: Chain, block_number: int) -> Proposal | Non
     return found
 
 
+def _proposer(l1: Chain) -> Signer:
+    """Anew each time: its nonce may have been taken back with a snapshot or a reorganisation."""
+    return Signer(l1, role_key("proposer"), name="proposer")
+
+
 class GameProposer:
     """Claims outputs by starting dispute games, and resolves those that nobody disputed."""
 
     def __init__(self, l1: Chain, l2: Chain, system: Layer1, settings: OpStackSettings) -> None:
         self._l1, self._l2, self._settings = l1, l2, settings
         self._factory = system["DisputeGameFactory"]
-        self._signer = Signer(l1, role_key("proposer"), name="proposer")
 
     def propose(self, root: bytes | None = None) -> Proposal:
         """Of the newest L2 block. One that is claimed already is returned as it is."""
@@ -81,7 +85,9 @@ class GameProposer:
             self._l2.rpc.call("evm_mine")  # a game must be of another block or another root
             number = self._l2.block_number
         claim = root or output_root(self._l2, number).hash
-        self._factory.transact(self._signer, "create", CANNON, claim, number.to_bytes(32, "big"), value=INIT_BOND)
+        self._factory.transact(
+            _proposer(self._l1), "create", CANNON, claim, number.to_bytes(32, "big"), value=INIT_BOND
+        )
         # the portal wants proofs to be later than the game; here blocks of one second have the same time
         self._l1.rpc.batch([("evm_increaseTime", [1]), ("evm_mine", [])])
         newest = latest(self)
@@ -102,8 +108,9 @@ class GameProposer:
                 break  # older ones were resolved before it
             if now >= proposal.proposed_at + self._settings.game_clock_seconds:
                 game = self.game(proposal)
-                game.transact(self._signer, "resolveClaim", 0, 0)
-                game.transact(self._signer, "resolve")
+                signer = _proposer(self._l1)
+                game.transact(signer, "resolveClaim", 0, 0)
+                game.transact(signer, "resolve")
                 resolved.append(proposal)
         return resolved
 
@@ -130,7 +137,6 @@ class OracleProposer:
     def __init__(self, l1: Chain, l2: Chain, system: Layer1) -> None:
         self._l1, self._l2 = l1, l2
         self._oracle = system["L2OutputOracle"]
-        self._signer = Signer(l1, role_key("proposer"), name="proposer")
 
     def propose(self, root: bytes | None = None) -> Proposal:
         """All outputs up to the newest L2 block. Where none is due, L2 mines blocks until one is."""
@@ -139,7 +145,7 @@ class OracleProposer:
         if missing > 0:
             self._l2.rpc.call("anvil_mine", hex(missing))
         due = range(first, self._l2.block_number + 1, interval)
-        self._signer.send_many([self._output(number, root) for number in due], check=True)
+        _proposer(self._l1).send_many([self._output(number, root) for number in due], check=True)
         newest = latest(self)
         assert newest is not None
         return newest

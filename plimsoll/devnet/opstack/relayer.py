@@ -13,12 +13,14 @@ from itertools import groupby
 from typing import NamedTuple
 
 from plimsoll.chain.contracts import Deployed, Occurrence
+from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Block, BlockId, Chain, Receipt
 from plimsoll.core.errors import UserError
 from plimsoll.devnet.opstack.deposits import Attributes, Deposit, upgrade_deposit, user_deposit
 from plimsoll.devnet.opstack.layer1 import Layer1
 from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
 from plimsoll.devnet.opstack.sequencer import Sequencer
+from plimsoll.devnet.state import is_forgotten
 
 _NO_HASH = "0x" + "00" * 32
 
@@ -144,7 +146,12 @@ class Relayer:
         self._sequencer.rewind_to(max(first_wrong - 1, 0), resend=True)
 
     def _is_canonical(self, block_number: int) -> bool:
-        origin = self.origin(block_number)
+        try:
+            origin = self.origin(block_number)
+        except RpcError as error:
+            if is_forgotten(error):
+                return True  # it came with a dump, and L2 can't go back to before that
+            raise
         if origin.block_hash == _NO_HASH:
             return True
         found = self._l1.rpc.call("eth_getBlockByNumber", hex(origin.number), False)

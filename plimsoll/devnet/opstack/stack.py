@@ -144,6 +144,13 @@ class OpStack:
         """Token units that the bridge holds on L1."""
         return int(self.l1_token.call("balanceOf", self.l1_contract("L1StandardBridge")))
 
+    @property
+    def on_the_way(self) -> int:
+        """Token units that left L2 and haven't arrived on L1; escrow is L2's supply and these, once all is relayed."""
+        left = self.l2_contract("L2StandardBridge").history("ERC20BridgeInitiated")
+        arrived = self.l1_contract("L1StandardBridge").history("ERC20BridgeFinalized")
+        return sum(event["amount"] for event in left) - sum(event["amount"] for event in arrived)
+
     # --- withdrawals ---
 
     def withdrawals(self, receipt: Receipt) -> list[Withdrawal]:
