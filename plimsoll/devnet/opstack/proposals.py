@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from plimsoll.chain.contracts import Deployed
+from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Call, Chain, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.devnet.opstack.contracts import deployed
 from plimsoll.devnet.opstack.layer1 import CANNON, INIT_BOND, Layer1
 from plimsoll.devnet.opstack.settings import OpStackSettings, role_key
 from plimsoll.devnet.opstack.withdrawals import output_root
+from plimsoll.devnet.state import is_forgotten
 
 IN_PROGRESS, CHALLENGER_WINS, DEFENDER_WINS = range(3)
 """States of a game."""
@@ -55,12 +57,18 @@ def covering(proposer: Proposer, l2: Chain, block_number: int) -> Proposal | Non
     found = None
     head = l2.block_number
     for proposal in proposer.newest_first():
-        if (
-            block_number <= proposal.block_number <= head
-            and output_root(l2, proposal.block_number).hash == proposal.root
-        ):
+        if block_number <= proposal.block_number <= head and _is_honest(proposal, l2):
             found = proposal
     return found
+
+
+def _is_honest(proposal: Proposal, l2: Chain) -> bool:
+    try:
+        return output_root(l2, proposal.block_number).hash == proposal.root
+    except RpcError as error:
+        if is_forgotten(error):
+            return False  # nothing can be proven against it
+        raise
 
 
 def _proposer(l1: Chain) -> Signer:
@@ -139,12 +147,17 @@ class OracleProposer:
         self._oracle = system["L2OutputOracle"]
 
     def propose(self, root: bytes | None = None) -> Proposal:
-        """All outputs up to the newest L2 block. Where none is due, L2 mines blocks until one is."""
+        """All outputs that are due, up to one that covers the newest L2 block: L2 mines blocks until that one is due.
+
+        One that covers it already is returned as it is.
+        """
+        head, last = self._l2.block_number, latest(self)
+        if root is None and last is not None and last.block_number >= head:
+            return last
         first, interval = self._oracle.call("nextBlockNumber"), self._oracle.call("submissionInterval")
-        missing = first - self._l2.block_number
-        if missing > 0:
-            self._l2.rpc.call("anvil_mine", hex(missing))
-        due = range(first, self._l2.block_number + 1, interval)
+        target = first + max(-(-(head - first) // interval), 0) * interval
+        self._l2.rpc.call("anvil_mine", hex(target - head))
+        due = range(first, target + 1, interval)
         _proposer(self._l1).send_many([self._output(number, root) for number in due], check=True)
         newest = latest(self)
         assert newest is not None

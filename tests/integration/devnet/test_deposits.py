@@ -140,7 +140,7 @@ def test_relay__ended_in_between__goes_on_where_it_was(stack: OpStack, monkeypat
         stack.relay()
     monkeypatch.undo()
     assert stack.l2.balance(STRANGER) == 11
-    another = OpStack(stack.l1, stack.l2, stack.settings)
+    another = OpStack(stack.l1, stack.l2)
     assert [receipt.ok for receipt in another.relay()] == [True]
     assert (stack.l2.balance(STRANGER), stack.relay(), another.relay()) == (111, [], [])
 
@@ -149,7 +149,8 @@ def test_relay__ended_between_attributes_and_deposit__deposit_not_lost(
     stack: OpStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deposit(stack, "alice", STRANGER, value=1)
-    include, seen = Sequencer.include, []
+    include = Sequencer.include
+    seen: list[Deposit] = []
 
     def dying(sequencer: Sequencer, one: Deposit) -> Receipt:
         if seen:
@@ -201,6 +202,12 @@ def test_settings__mistakes__named() -> None:
         OpStackSettings(portal="zk")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="air_gap_seconds -1 is negative"):
         OpStackSettings(air_gap_seconds=-1)
+
+
+def test_attach__settings__read_from_l1(either: OpStack) -> None:
+    assert OpStack(either.l1, either.l2).settings == either.settings
+    with pytest.raises(UserError, match="no rollup of a devnet is deployed there"):
+        OpStack(either.l2, either.l1)
 
 
 def test_contracts__unknown_name__says_what_there_is(stack: OpStack) -> None:

@@ -130,9 +130,19 @@ def test_finalise__never_proven__refused(either: OpStack) -> None:
         either.finalise(withdrawal, "alice")
 
 
-def test_propose__nothing_new__the_same_again(stack: OpStack) -> None:
-    stack.bridge("alice", UNIT)
-    assert stack.propose() == stack.propose()
+def test_propose__nothing_new__the_same_again(either: OpStack) -> None:
+    either.bridge("alice", UNIT)
+    assert either.propose() == either.propose()
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 9, 10, 11, 25])
+def test_propose__oracle__newest_block_covered(oracle: OpStack, blocks: int) -> None:
+    snapshot = oracle.snapshot()
+    last = oracle.propose().block_number
+    oracle.l2.rpc.call("anvil_mine", hex(blocks))
+    output = oracle.propose()
+    assert output.block_number == last + -(-blocks // 10) * 10 == oracle.l2.block_number
+    oracle.restore(snapshot)
 
 
 def test_propose__false_root__nothing_is_proven_against_it(stack: OpStack) -> None:
