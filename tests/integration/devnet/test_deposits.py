@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import rlp
 
 from plimsoll.chain.abi import address_of
 from plimsoll.chain.contracts import interface
-from plimsoll.chain.transactions import Receipt
+from plimsoll.chain.transactions import Chain, Receipt
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.devnet.opstack import Deposit, OpStack, OpStackSettings, aliased
@@ -83,6 +85,27 @@ def test_deposit__reverts_on_l2__the_ether_stays_with_its_sender(stack: OpStack)
     assert not receipt.ok
     assert (stack.l2.balance(trader) - before, stack.l2.balance(refusing)) == (WAD, 0)
     assert stack.relay() == []
+
+
+def test_deposit__of_more_than_its_sender_has__fails_and_holds_up_nobody(stack: OpStack) -> None:
+    """The node refuses to take it; derivation must go on all the same, and what came from L1 must be there."""
+    trader, fortune = stack.l2_signers["alice"], 10**24
+    before, nonce = stack.l2.balance(trader), stack.l2.nonce(trader)
+    portal = stack.l1_contract("OptimismPortal")
+    portal.transact(stack.l1_signers["alice"], "depositTransaction", STRANGER, fortune, 100_000, False, b"", value=5)
+    deposit(stack, "bob", STRANGER, value=7)
+    assert [receipt.ok for receipt in stack.relay()] == [False, True]
+    assert (stack.l2.balance(trader) - before, stack.l2.nonce(trader) - nonce) == (5, 1)
+    assert (stack.l2.balance(STRANGER), stack.relay()) == (7, [])
+
+
+def test_relay__two_relayers_at_once__each_deposit_once(stack: OpStack) -> None:
+    for value in (1, 10, 100):
+        deposit(stack, "alice", STRANGER, value=value)
+    relayers = [OpStack(Chain(stack.l1.uri), Chain(stack.l2.uri), stack.settings) for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        executed = sum(len(receipts) for receipts in pool.map(OpStack.relay, relayers))
+    assert (executed, stack.l2.balance(STRANGER)) == (3, 111)
 
 
 def test_message__fails_on_l2__anyone_replays_it(stack: OpStack) -> None:
