@@ -20,7 +20,7 @@ ATTRIBUTES_GAS = 1_000_000
 _FAILING_GAS = 100_000
 ALIAS_OFFSET = 0x1111000000000000000000000000000000001111
 
-_USER_DOMAIN, _ATTRIBUTES_DOMAIN, _UPGRADE_DOMAIN = 0, 1, 2
+_USER_DOMAIN, _ATTRIBUTES_DOMAIN = 0, 1
 
 
 def aliased(contract: str) -> str:
@@ -104,11 +104,6 @@ class Attributes:
         )
         source = _source(_ATTRIBUTES_DOMAIN, keccak(_bytes(self.block_hash) + _word(self.sequence_number)))
         return Deposit(source, DEPOSITOR, PREDEPLOYS["L1Block"], 0, 0, ATTRIBUTES_GAS, data)
-
-
-def upgrade_deposit(intent: str, to: str, data: bytes) -> Deposit:
-    """A transaction of the depositor account that a network upgrade brings."""
-    return Deposit(_source(_UPGRADE_DOMAIN, keccak(text=intent)), DEPOSITOR, to, 0, 0, ATTRIBUTES_GAS, data)
 
 
 def _source(domain: int, identifier: bytes) -> bytes:

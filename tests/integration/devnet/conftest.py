@@ -12,13 +12,13 @@ from plimsoll.devnet.opstack import OpStack, OpStackSettings, Withdrawal
 UNIT = 10**6
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def games(built: None) -> Iterator[OpStack]:
     with OpStack.boot() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def oracle(built: None) -> Iterator[OpStack]:
     with OpStack.boot(OpStackSettings(portal="oracle")) as running:
         yield running

@@ -27,6 +27,7 @@ from plimsoll.devnet.accounts import NAMES, dev_accounts, publisher_keys
 from plimsoll.devnet.anvil import free_port
 from plimsoll.devnet.boot import FUND_DOLLARS, POOL_DOLLARS, PRICES, TRADER_DOLLARS, Devnet, boot_devnet
 from plimsoll.devnet.environment import deploy_environment
+from plimsoll.devnet.opstack.predeploys import predeploy
 
 pytestmark = pytest.mark.node
 
@@ -118,6 +119,18 @@ def test_accounts__ten_by_name__the_mnemonic_of_anvil(devnet: Devnet) -> None:
     assert list(devnet.signers) == list(NAMES) == list(dev_accounts())
     assert len(set(publisher_keys())) == 3
     assert all(devnet.chain.balance(signer) > 9_000 * WAD for signer in devnet.signers.values())
+
+
+def test_boot__without_an_l1__fee_oracle_asks_nothing_for_l1(devnet: Devnet) -> None:
+    fees = predeploy("GasPriceOracle", devnet.chain)
+    assert (fees.call("isFjord"), fees.call("getL1FeeUpperBound", 10_000), fees.call("getL1Fee", b"\1" * 500)) == (
+        True,
+        0,
+        0,
+    )
+    sender, before = devnet.signers["bob"], devnet.signers["bob"].balance
+    receipt = sender.send(devnet.signers["carol"].address, b"\1" * 500, gas=100_000)
+    assert before - sender.balance == receipt.fee
 
 
 def test_boot__in_the_past__clock_starts_there(built: None) -> None:
