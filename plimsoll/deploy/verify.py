@@ -8,9 +8,10 @@ from typing import Any
 
 from plimsoll.chain.contracts import Deployed, interface
 from plimsoll.chain.transactions import Chain
+from plimsoll.core.durations import show_duration
 from plimsoll.core.errors import UserError
 from plimsoll.deploy.code import code_hash, expected_code
-from plimsoll.deploy.fields import Field, show_address, show_duration
+from plimsoll.deploy.fields import Field, show_address
 from plimsoll.deploy.manifest import Manifest, genesis_of
 from plimsoll.deploy.parameters import MARKET, MARKET_SECTIONS, ORACLE, ORDERS, Parameters
 from plimsoll.deploy.plan import (

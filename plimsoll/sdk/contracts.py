@@ -21,7 +21,8 @@ REQUIRED = (
 )
 
 
-def _function(name: str, inputs: Sequence[str], output: str, mutability: str = "view") -> Json:
+def view(name: str, inputs: Sequence[str], output: str, mutability: str = "view") -> Json:
+    """ABI entry of a function with one result, for contracts that are not this project's."""
     return {
         "type": "function",
         "name": name,
@@ -34,14 +35,14 @@ def _function(name: str, inputs: Sequence[str], output: str, mutability: str = "
 TOKEN = Interface(
     "Token",
     [
-        _function("balanceOf", ["address"], "uint256"),
-        _function("allowance", ["address", "address"], "uint256"),
-        _function("approve", ["address", "uint256"], "bool", "nonpayable"),
+        view("balanceOf", ["address"], "uint256"),
+        view("allowance", ["address", "address"], "uint256"),
+        view("approve", ["address", "uint256"], "bool", "nonpayable"),
     ],
 )
 """What is needed of an ERC-20 token."""
 
-WALLET = Interface("Wallet", [_function("isValidSignature", ["bytes32", "bytes"], "bytes4")])
+WALLET = Interface("Wallet", [view("isValidSignature", ["bytes32", "bytes"], "bytes4")])
 """What is needed of a wallet that is a contract (ERC-1271): its selector is also what it answers with."""
 
 
