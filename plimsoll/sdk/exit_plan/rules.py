@@ -144,9 +144,7 @@ def with_games(
     rules = replace(rules, air_gap=air_gap, proof_maturity=proof_maturity, sources=sources, is_live=True)
     if game_clock is None:
         return rules
-    return replace(
-        rules, kind=Kind.DISPUTE_GAMES, settled_soonest=game_clock, settled_latest=2 * game_clock
-    )
+    return replace(rules, kind=Kind.DISPUTE_GAMES, settled_soonest=game_clock, settled_latest=2 * game_clock)
 
 
 def with_oracle(rules: Rules, *, period: int, interval: int, sources: tuple[str, ...]) -> Rules:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from itertools import pairwise
 
 from plimsoll.core.durations import about
 from plimsoll.core.errors import UserError
@@ -42,7 +43,7 @@ class Volatility:
 def realised(prices: Iterable[tuple[int, int]], *, spacing: int = SPACING) -> Volatility:
     """Of (Unix seconds, price) pairs, oldest first; prices in any one unit.
 
-    Raises UserError where there are fewer than 24 of them far enough apart.
+    Raises UserError where there are fewer than 25 of them far enough apart.
     """
     kept: list[tuple[int, int]] = []
     for at, price in prices:
@@ -51,15 +52,14 @@ def realised(prices: Iterable[tuple[int, int]], *, spacing: int = SPACING) -> Vo
     returns = len(kept) - 1
     if returns < MIN_RETURNS:
         raise UserError(
-            f"{max(returns, 0)} price records at least {about(spacing)} apart are too few to estimate a volatility from "
-            f"({MIN_RETURNS} are needed); give one with --volatility"
+            f"{len(kept)} price records at least {about(spacing)} apart are too few to estimate a volatility from "
+            f"({MIN_RETURNS + 1} are needed); give one with --volatility"
         )
     seconds = kept[-1][0] - kept[0][0]
     with localcontext() as context:
         context.prec = PRECISION
-        squares = sum(
-            ((Decimal(later[1]) / earlier[1]).ln() ** 2 for earlier, later in zip(kept, kept[1:], strict=False)), Decimal()
-        )
+        moves = [(Decimal(later) / earlier).ln() for (_, earlier), (_, later) in pairwise(kept)]
+        squares = sum((one**2 for one in moves), Decimal())
         per_day = (squares / seconds * SECONDS_PER_DAY).sqrt()
         return Volatility(int(per_day * WAD), f"realised over {about(seconds)}, {returns} moves {about(spacing)} apart")
 

@@ -16,10 +16,11 @@ import rlp  # what eth-account signs with
 from eth_account import Account
 
 from plimsoll.chain.abi import address_of, checksum
-from plimsoll.chain.contracts import interface
+from plimsoll.chain.contracts import Interface, interface
 from plimsoll.core import ids
 from plimsoll.core.orders import Order
 from plimsoll.core.units import WAD
+from plimsoll.sdk.contracts import view
 from plimsoll.sdk.fees.fjord import fastlz_size
 from plimsoll.sdk.oracle import Publisher
 from plimsoll.sdk.orders import limit_order, market_order, stop_loss_order
@@ -51,8 +52,16 @@ GAS: Mapping[str, int] = {
     "absorb": 147_514,
     "deleverage": 78_450,
     "update": 118_642,
+    "bridge to L1": 100_000,
 }
 """Of the whole transaction, of `executeBatch` by order; a limit order costs what a stop does."""
+BRIDGE = Interface(
+    "L2StandardBridge",
+    [view("bridgeERC20To", ["address", "address", "address", "uint256", "uint32", "bytes"], "bool", "nonpayable")],
+)
+"""The OP stack's own, of which only the call data is needed."""
+BRIDGE_GAS = 200_000
+"""What the message is given to arrive with on L1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,7 @@ def flows() -> list[Flow]:
         _flow("absorb", "Liquidator", "absorb", _account("victim"), []),
         _flow("deleverage", "Liquidator", "deleverage", ETH, []),
         _flow("update", "OracleAggregator", "update", _prices()),
+        _to_l1(),
     ]
 
 
@@ -136,6 +146,13 @@ def unsigned_transaction(to: str, data: bytes, gas: int) -> bytes:
 def _flow(name: str, contract: str, function: str, *args: object, orders: int = 1) -> Flow:
     data = interface(contract).function(function, len(args)).encode(args)
     return Flow(name, contract_address(contract), data, GAS[name], orders)
+
+
+def _to_l1() -> Flow:
+    tokens = contract_address("token on L2"), contract_address("token on L1")
+    args = (*tokens, _address("trader"), 2_500 * 10**6, BRIDGE_GAS, b"")
+    data = BRIDGE.function("bridgeERC20To").encode(args)
+    return Flow("bridge to L1", "0x4200000000000000000000000000000000000010", data, GAS["bridge to L1"])
 
 
 @cache
