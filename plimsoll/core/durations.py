@@ -27,12 +27,10 @@ def show_duration(value: int) -> str:
 
 
 def about(value: int) -> str:
-    """For a person: the two largest units that it has, the rest rounded down: "7 days 1 h"."""
+    """For a person: in the two largest units that it takes, the rest left out: "7 days 20 min"."""
     parts: list[str] = []
     for unit, size in _SHOWN:
         count, value = divmod(value, size)
-        if count or (unit == "s" and not parts):
+        if count:
             parts.append(f"{count} {'day' if unit == 'days' and count == 1 else unit}")
-        elif parts:
-            break
-    return " ".join(parts[:2])
+    return " ".join(parts[:2]) or "0 s"

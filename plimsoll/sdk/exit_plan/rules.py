@@ -43,7 +43,6 @@ class Rules:
     air_gap: int
     proof_maturity: int
     inclusion: int
-    initiate_gas: int
     prove_gas: int
     finalise_gas: int
     sources: tuple[str, ...]
@@ -71,8 +70,8 @@ class Rules:
 
 
 _COMMON = {
-    "name", "kind", "chain_ids", "sources", "proposal_interval", "proposal_lag", "inclusion", "initiate_gas",
-    "prove_gas", "finalise_gas",
+    "name", "kind", "chain_ids", "sources", "proposal_interval", "proposal_lag", "inclusion", "prove_gas",
+    "finalise_gas",
 }  # fmt: skip
 _OWN = {
     Kind.DISPUTE_GAMES: {"game_clock", "air_gap", "proof_maturity"},
@@ -114,7 +113,7 @@ def parse_profile(key: str, data: Mapping[str, Any]) -> Rules:
         raise UserError(f"{where}: {name} is {'missing' if name in wanted else 'not for ' + kind}")
     if not data["sources"]:
         raise UserError(f"{where}: sources is empty; say where the figures are from")
-    gas = {name: data[name] for name in ("initiate_gas", "prove_gas", "finalise_gas")}
+    gas: dict[str, Any] = {name: data[name] for name in ("prove_gas", "finalise_gas")}
     for name, value in gas.items():
         if not isinstance(value, int) or value < 0:
             raise UserError(f"{where}: {name} is no amount of gas")
@@ -162,7 +161,7 @@ def with_oracle(rules: Rules, *, period: int, interval: int, sources: tuple[str,
     )
 
 
-def _settling(kind: Kind, times: Mapping[str, int]) -> dict[str, int]:
+def _settling(kind: Kind, times: Mapping[str, int]) -> dict[str, Any]:
     if kind is Kind.DISPUTE_GAMES:
         clock = times["game_clock"]
         # each side has a clock of its own, and both may use all of it
@@ -175,7 +174,7 @@ def _settling(kind: Kind, times: Mapping[str, int]) -> dict[str, int]:
     return _settled(times["proven_soonest"], times["proven_latest"], times["execution_delay"], 0)
 
 
-def _settled(soonest: int, latest: int, air_gap: int, proof_maturity: int) -> dict[str, int]:
+def _settled(soonest: int, latest: int, air_gap: int, proof_maturity: int) -> dict[str, Any]:
     return {
         "settled_soonest": soonest,
         "settled_latest": latest,

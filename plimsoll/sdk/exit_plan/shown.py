@@ -14,9 +14,7 @@ from plimsoll.sdk.exit_plan.rules import Rules
 def plan_lines(plan: ExitPlan) -> Iterator[str]:
     """All of it, for a terminal."""
     rules, leaving = plan.rules, plan.leaving
-    said = (
-        "as its portal says" if rules.is_live else "by the file of profiles; give --l1 and --portal to ask its portal"
-    )
+    said = "as its portal says" if rules.is_live else "by its profile; --l1 and --portal ask its portal"
     yield f"rollup     {rules.name}: {rules.kind}, {said}"
     for source in rules.sources:
         yield f"           {source}"
@@ -25,7 +23,8 @@ def plan_lines(plan: ExitPlan) -> Iterator[str]:
     for one in leaving.holdings:
         yield (
             f"position   {one.market} {format_wad(one.base, 6).rstrip('0').rstrip('.')} ({format_usd(one.notional)}); "
-            f"to close it: fee {format_usd(one.fee)}, execution {format_usd(one.execution_fee)}, impact {format_usd(one.impact)}"
+            f"to close it: fee {format_usd(one.fee)}, execution {format_usd(one.execution_fee)}, "
+            f"impact {format_usd(one.impact)}"
         )
     yield ""
     head = f"{'step':<38} {'on':<3} {'soonest':<16} {'latest':<16}"

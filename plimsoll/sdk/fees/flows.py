@@ -52,7 +52,7 @@ GAS: Mapping[str, int] = {
     "absorb": 147_514,
     "deleverage": 78_450,
     "update": 118_642,
-    "bridge to L1": 100_000,
+    "bridge to L1": 147_576,
 }
 """Of the whole transaction, of `executeBatch` by order; a limit order costs what a stop does."""
 BRIDGE = Interface(

@@ -200,7 +200,9 @@ def costs_json(costs: Iterable[Cost], prices: Prices) -> dict[str, Any]:
 def money(wei: int, prices: Prices) -> str:
     """In dollars, or in gwei where nobody knows the price of an ETH; six decimals, so that a rollup's cents show."""
     dollars = prices.dollars(wei)
-    return f"{gwei(wei)} gwei" if dollars is None else format_usd(dollars, 6)
+    if dollars is None:
+        return f"{gwei(wei)} gwei"
+    return "<$0.000001" if 0 < dollars < 10**12 else format_usd(dollars, 6)
 
 
 def gwei(wei: int) -> str:

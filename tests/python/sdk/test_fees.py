@@ -18,7 +18,7 @@ from tests.gas.__main__ import SNAPSHOT
 
 CHEAP = report.Prices(L1Prices(10**9, 1, 1_368, 810_949), 10**6, 2_500 * WAD)
 DEAR = report.Prices(L1Prices(50 * 10**9, 5 * 10**9, 1_368, 810_949), 10**6, 2_500 * WAD)
-MEASURED = {
+MEASURED = {  # but for the bridge, which is the OP stack's; its gas is measured with the rollup
     "deposit": "deposit",
     "withdraw": "withdraw",
     "place market": "place_market",
@@ -49,14 +49,15 @@ def test_gas__every_flow__is_what_was_measured_within_two_hundredths() -> None:
     wrong = {
         name: (gas, snapshot[MEASURED[name]]["gas"])
         for name, gas in GAS.items()
-        if abs(gas - snapshot[MEASURED[name]]["gas"]) * 50 > gas
+        if name in MEASURED and abs(gas - snapshot[MEASURED[name]]["gas"]) * 50 > gas
     }
     assert not wrong, f"flows.GAS (written down, measured): {wrong}; write down what was measured"
 
 
 def test_flows__call_data__is_as_long_as_what_was_measured(made: dict[str, Flow]) -> None:
     snapshot = json.loads(SNAPSHOT.read_text())
-    for name, flow in made.items():
+    for name in MEASURED:
+        flow = made[name]
         assert len(flow.data) // flow.orders == snapshot[MEASURED[name]]["calldata_bytes"], name
 
 

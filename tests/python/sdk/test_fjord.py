@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from plimsoll.devnet.opstack.contracts import bedrock, bedrock_interface
+from plimsoll.devnet.opstack.predeploys import PREDEPLOYS
 from plimsoll.sdk.fees.fjord import MILLION, SIGNATURE_BYTES, L1Prices, estimated_size, fastlz_size
 from plimsoll.sdk.fees.flows import flows
 from plimsoll.sdk.fees.oracle import GAS_PRICE_ORACLE
-from tests.support.bedrock import L1_BLOCK, activate_fjord, bedrock, set_l1_prices
+from tests.support.bedrock import activate_fjord, set_l1_prices
 from tests.support.evm import ANYONE, Evm
 
 PRICES = L1Prices(7 * 10**9, 3 * 10**8, 1_368, 810_949)
@@ -22,10 +24,10 @@ Ask = Callable[[bytes], int]
 def ask(evm: Evm) -> Ask:
     """What the real contract says that an unsigned transaction's data costs."""
     evm.set_code(GAS_PRICE_ORACLE, bedrock("GasPriceOracle").runtime)
-    evm.set_code(L1_BLOCK, bedrock("L1Block").runtime)
+    evm.set_code(PREDEPLOYS["L1Block"], bedrock("L1Block").runtime)
     activate_fjord(evm.call_raw)
     set_l1_prices(evm.call_raw, PRICES)
-    function = bedrock("GasPriceOracle").interface.function("getL1Fee")
+    function = bedrock_interface("GasPriceOracle").function("getL1Fee")
 
     def call(data: bytes) -> int:
         return int(function.decode(evm.call_raw(ANYONE, GAS_PRICE_ORACLE, function.encode([data]), static=True)))
