@@ -6,53 +6,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from plimsoll.chain.abi import AbiError, Json
+from plimsoll.chain.abi import AbiError, function_json
 from plimsoll.chain.contracts import Deployed, Interface
 from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Call, Chain, Reverted
 from plimsoll.core.errors import UserError
-from plimsoll.sdk.contracts import view
 from plimsoll.sdk.exit_plan.rules import Rules, with_games, with_oracle
 
 LOOK_BACK = 40
 """Newest games that are looked at for those of the kind that counts."""
 
 
-def _several(name: str, inputs: Sequence[str], outputs: Sequence[str]) -> Json:
-    return {
-        "type": "function",
-        "name": name,
-        "stateMutability": "view",
-        "inputs": [{"name": "", "type": kind} for kind in inputs],
-        "outputs": [{"name": "", "type": kind} for kind in outputs],
-    }
-
-
 PORTAL = Interface(
     "OptimismPortal",
     [
-        view("disputeGameFactory", [], "address"),
-        view("respectedGameType", [], "uint32"),
-        view("proofMaturityDelaySeconds", [], "uint256"),
-        view("disputeGameFinalityDelaySeconds", [], "uint256"),
-        view("l2Oracle", [], "address"),
+        function_json("disputeGameFactory", [], ["address"]),
+        function_json("respectedGameType", [], ["uint32"]),
+        function_json("proofMaturityDelaySeconds", [], ["uint256"]),
+        function_json("disputeGameFinalityDelaySeconds", [], ["uint256"]),
+        function_json("l2Oracle", [], ["address"]),
     ],
 )
 FACTORY = Interface(
     "DisputeGameFactory",
     [
-        view("gameCount", [], "uint256"),
-        view("gameImpls", ["uint32"], "address"),
-        _several("gameAtIndex", ["uint256"], ["uint32", "uint64", "address"]),
+        function_json("gameCount", [], ["uint256"]),
+        function_json("gameImpls", ["uint32"], ["address"]),
+        function_json("gameAtIndex", ["uint256"], ["uint32", "uint64", "address"]),
     ],
 )
-GAME = Interface("DisputeGame", [view("maxClockDuration", [], "uint64"), view("l2BlockNumber", [], "uint256")])
+GAME = Interface(
+    "DisputeGame", [function_json("maxClockDuration", [], ["uint64"]), function_json("l2BlockNumber", [], ["uint256"])]
+)
 ORACLE = Interface(
     "L2OutputOracle",
     [
-        view("submissionInterval", [], "uint256"),
-        view("l2BlockTime", [], "uint256"),
-        view("finalizationPeriodSeconds", [], "uint256"),
+        function_json("submissionInterval", [], ["uint256"]),
+        function_json("l2BlockTime", [], ["uint256"]),
+        function_json("finalizationPeriodSeconds", [], ["uint256"]),
     ],
 )
 

@@ -15,12 +15,11 @@ from functools import cache
 import rlp  # what eth-account signs with
 from eth_account import Account
 
-from plimsoll.chain.abi import address_of, checksum
+from plimsoll.chain.abi import address_of, checksum, function_json
 from plimsoll.chain.contracts import Interface, interface
 from plimsoll.core import ids
 from plimsoll.core.orders import Order
 from plimsoll.core.units import WAD
-from plimsoll.sdk.contracts import view
 from plimsoll.sdk.fees.fjord import fastlz_size
 from plimsoll.sdk.oracle import Publisher
 from plimsoll.sdk.orders import limit_order, market_order, stop_loss_order
@@ -57,7 +56,7 @@ GAS: Mapping[str, int] = {
 """Of the whole transaction, of `executeBatch` by order; a limit order costs what a stop does."""
 BRIDGE = Interface(
     "L2StandardBridge",
-    [view("bridgeERC20To", ["address", "address", "address", "uint256", "uint32", "bytes"], "bool", "nonpayable")],
+    [function_json("bridgeERC20To", ["address", "address", "address", "uint256", "uint32", "bytes"], [], "nonpayable")],
 )
 """The OP stack's own, of which only the call data is needed."""
 BRIDGE_GAS = 200_000

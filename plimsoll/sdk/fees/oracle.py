@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from plimsoll.chain.abi import AbiError
+from plimsoll.chain.abi import AbiError, function_json
 from plimsoll.chain.contracts import Deployed, Interface
 from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import BlockId, Chain, Reverted
 from plimsoll.core.errors import UserError
-from plimsoll.sdk.contracts import view
 from plimsoll.sdk.fees.fjord import L1Prices
 
 GAS_PRICE_ORACLE = "0x420000000000000000000000000000000000000F"
 ORACLE = Interface(
     "GasPriceOracle",
     [
-        view("isFjord", [], "bool"),
-        view("l1BaseFee", [], "uint256"),
-        view("blobBaseFee", [], "uint256"),
-        view("baseFeeScalar", [], "uint32"),
-        view("blobBaseFeeScalar", [], "uint32"),
-        view("getL1Fee", ["bytes"], "uint256"),
-        view("getOperatorFee", ["uint256"], "uint256"),
+        function_json("isFjord", [], ["bool"]),
+        function_json("l1BaseFee", [], ["uint256"]),
+        function_json("blobBaseFee", [], ["uint256"]),
+        function_json("baseFeeScalar", [], ["uint32"]),
+        function_json("blobBaseFeeScalar", [], ["uint32"]),
+        function_json("getL1Fee", ["bytes"], ["uint256"]),
+        function_json("getOperatorFee", ["uint256"], ["uint256"]),
     ],
 )
 
