@@ -103,9 +103,9 @@ def seconds(low: int, high: int) -> Field:
     return Field(_duration, show_duration, low, high)
 
 
-def count(low: int, high: int) -> Field:
-    """A whole number."""
-    return Field(_whole, str, low, high)
+def count(low: int, high: int, *, required: bool = True) -> Field:
+    """A whole number; 0 where it may be left out and is."""
+    return Field(_whole, str, low, high, default=0, required=required)
 
 
 def quantity(low: int, high: int) -> Field:
@@ -132,9 +132,9 @@ def optional_address() -> Field:
     return Field(_address, show_address, default=ZERO_ADDRESS, required=False)
 
 
-def word() -> Field:
+def word(required: bool = True) -> Field:
     """32 bytes, such as the id that a vendor gives a feed; 0x and 64 hexadecimal digits, in lower case then."""
-    return Field(_word)
+    return Field(_word, required=required, default="")
 
 
 def addresses() -> Field:
