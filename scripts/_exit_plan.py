@@ -13,6 +13,7 @@ from scripts._command import Command, connected_chain, network_name
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain
+    from plimsoll.deploy.parameters import Rollup
     from plimsoll.sdk.contracts import Contracts
     from plimsoll.sdk.exit_plan.plan import Leaving
     from plimsoll.sdk.exit_plan.rules import Rules
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 DEFAULT_PROFILE = "op-mainnet"
 """Of a chain that no profile is for, such as a devnet."""
+ISSUED_HERE = (
+    "the settlement token is made here by its issuer and is not the rollup's bridge's: it leaves by the issuer's own "
+    "way or a fast bridge; the plan is of a token that the bridge brought"
+)
 
 
 @click.command("exit-plan", cls=Command)
@@ -63,7 +68,11 @@ def cli(
     from plimsoll.sdk.exit_plan import reading, rules, shown
     from plimsoll.sdk.exit_plan.plan import Terms, make_plan
 
-    chain = connected_chain()
+    if rollup and portal:
+        raise UserError("--rollup takes a profile as it is written; leave out --portal, or --rollup")
+    chain, own = connected_chain(), _rollup_of_network()
+    if own is not None and not int(own.l1_token, 16):
+        click.echo(f"note: {ISSUED_HERE}", err=True)
     found = load(deployment) if deployment else find(chain, deployments or FOLDER)
     contracts = found.on(chain)
     names = {market_id: name for name, market_id in found.markets.items()}
@@ -80,7 +89,7 @@ def cli(
         "bridge_seconds": None if bridge_minutes is None else bridge_minutes * 60,
     }
     plan = make_plan(
-        _rules(chain, l1_chain, portal, rollup),
+        _rules(chain, l1_chain, portal or (own.portal if own else None), rollup),
         leaving,
         reading.read_sending(
             chain,
@@ -114,14 +123,11 @@ def _rules(chain: Chain, l1: Chain | None, portal: str | None, rollup: str | Non
     from plimsoll.sdk.exit_plan.rules import profile, profile_of_chain
 
     if rollup is not None:
-        if portal:
-            raise UserError("--rollup takes a profile as it is written; leave out --portal, or --rollup")
         return profile(rollup)
     key = profile_of_chain(chain.chain_id)
     base = profile(key or DEFAULT_PROFILE)
     if key is None:
         base = replace(base, name=f"chain {chain.chain_id}")
-    portal = portal or _portal_of_network()
     if l1 is None:
         return base
     if portal is None:
@@ -130,16 +136,15 @@ def _rules(chain: Chain, l1: Chain | None, portal: str | None, rollup: str | Non
     return read_rules(l1, portal, base, chain)
 
 
-def _portal_of_network() -> str | None:
-    """What the network's parameters say; None where there are none, or they don't say."""
+def _rollup_of_network() -> Rollup | None:
+    """What the network's parameters say of it; None where there are none, or they don't say."""
     from plimsoll.core.errors import UserError
     from plimsoll.deploy.parameters import load
 
     try:
-        rollup = getattr(load(network_name()), "rollup", None)
+        return load(network_name(), blanks=True).rollup
     except UserError:
         return None
-    return None if rollup is None else rollup.portal
 
 
 def _volatilities(

@@ -120,6 +120,13 @@ def is_one_line(result: Result, said: str) -> None:
     assert said in result.output
 
 
+def is_one_line_after_notes(result: Result, said: str) -> None:
+    *notes, error = result.output.splitlines()
+    assert result.exit_code == 2, result.output
+    assert all(note.startswith("note: ") for note in notes), result.output
+    assert said in error
+
+
 # --- the rules as the portal says them -----------------------------------------------------------------------------
 
 
@@ -277,6 +284,20 @@ def test_exit_plan__json__of_an_address(scene: Scene, run: Run) -> None:
     assert plan["steps"][-1]["execution"] == str(250_000 * 30 * 2_000 * 10**9)
     assert int(plan["arrives"]) < DOLLARS * WAD
     assert {one["market"] for one in plan["exposures"]} == {"ETH/USD"}
+
+
+def test_exit_plan__a_token_that_is_not_the_bridge_s__is_told_and_the_portal_known(
+    scene: Scene, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scripts import _exit_plan
+
+    monkeypatch.setattr(_exit_plan, "network_name", lambda: "optimism-sepolia")
+    scene.devnet.record()
+    result = run("exit-plan", hex(scene.account), "--volatility", "60%")
+    assert result.exit_code == 0, result.output
+    assert "is made here by its issuer" in result.output
+    result = run("exit-plan", hex(scene.account), "--l1", scene.stack.l1.uri)
+    is_one_line_after_notes(result, "no contract at 0x16Fc5058F25648194471939df75CF27A2fdC48BC")
 
 
 def test_exit_plan__too_few_records__is_a_note_and_no_risk(scene: Scene, run: Run) -> None:
