@@ -6,7 +6,7 @@ Source: OP stack specification, "Deposits" and "Ecotone: L1 attributes".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import rlp
@@ -17,9 +17,10 @@ from plimsoll.devnet.opstack.predeploys import DEPOSITOR, PREDEPLOYS
 
 DEPOSIT_TYPE = 0x7E
 ATTRIBUTES_GAS = 1_000_000
+_FAILING_GAS = 100_000
 ALIAS_OFFSET = 0x1111000000000000000000000000000000001111
 
-_USER_DOMAIN, _ATTRIBUTES_DOMAIN, _UPGRADE_DOMAIN = 0, 1, 2
+_USER_DOMAIN, _ATTRIBUTES_DOMAIN = 0, 1
 
 
 def aliased(contract: str) -> str:
@@ -50,6 +51,13 @@ class Deposit:
     @property
     def tx_hash(self) -> str:
         return "0x" + bytes(keccak(self.raw)).hex()
+
+    def failed(self) -> Deposit:
+        """One that fails on L2 whatever happens: its mint stays and its sender's nonce goes up, and that is all.
+
+        The specification's effect of a deposit that can't even start, for want of gas or ether.
+        """
+        return replace(self, to=PREDEPLOYS["L1Block"], value=0, gas=_FAILING_GAS, data=b"\xff" * 4)
 
 
 def user_deposit(event: Mapping[str, Any], block_hash: str, log_index: int) -> Deposit:
@@ -96,11 +104,6 @@ class Attributes:
         )
         source = _source(_ATTRIBUTES_DOMAIN, keccak(_bytes(self.block_hash) + _word(self.sequence_number)))
         return Deposit(source, DEPOSITOR, PREDEPLOYS["L1Block"], 0, 0, ATTRIBUTES_GAS, data)
-
-
-def upgrade_deposit(intent: str, to: str, data: bytes) -> Deposit:
-    """A transaction of the depositor account that a network upgrade brings."""
-    return Deposit(_source(_UPGRADE_DOMAIN, keccak(text=intent)), DEPOSITOR, to, 0, 0, ATTRIBUTES_GAS, data)
 
 
 def _source(domain: int, identifier: bytes) -> bytes:
