@@ -69,6 +69,7 @@ class Log:
     block_number: int
     tx_hash: str
     index: int
+    block_hash: str = ""
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> Log:
@@ -79,6 +80,7 @@ class Log:
             block_number=int(raw["blockNumber"] or "0x0", 16),
             tx_hash=raw["transactionHash"],
             index=int(raw["logIndex"] or "0x0", 16),
+            block_hash=raw.get("blockHash") or "",
         )
 
 

@@ -85,7 +85,7 @@ class Monitor:
 
     def _touch(self, row: int) -> None:
         if len(self._dirty) == MOST_DIRTY:
-            self._settle_constants()
+            self._bring_up()
         self._dirty.add(row)
 
     def _drop(self, row: int, market_id: int, place: int) -> None:

@@ -10,6 +10,8 @@ from plimsoll.health.columns import INT128, UINT96, Packed, grow, put, put_unsig
 from plimsoll.risk.position import Position, SideState, effective
 
 EPOCH = 4
+MIXED = -1
+"""Sizes are as of several epochs, until the next `rebase`."""
 
 
 class Side:
@@ -54,6 +56,8 @@ class Side:
             + put_unsigned(held.epoch, EPOCH)
         )
         self._scale(row, held, state)
+        if state.epoch != self.epoch:
+            self.epoch = MIXED
 
     def drop(self, row: int) -> int | None:
         """Take a position out. Returns the owner whose position moved into its row, None where none did."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from plimsoll.chain.contracts import Occurrence
 from plimsoll.core.orders import Order, Scope
+from plimsoll.risk.config import MarketParams
 from plimsoll.sdk.orders import order_from
 from plimsoll.sdk.words import Balance, unpack_balance
 
@@ -154,6 +155,33 @@ class PoolCharged(Happened):
     market_id: int
     amount: int
     pool_quote: int
+
+
+# --- configuration ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketListed(Happened):
+    """`scale` S, WAD base."""
+
+    market_id: int
+    scale: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamsChanged(Happened):
+    """Everything that governance sets for a market; at the listing, too."""
+
+    market_id: int
+    params: MarketParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningHalted(Happened):
+    """`until` in Unix seconds, 0 where opening was resumed."""
+
+    market_id: int
+    until: int
 
 
 # --- orders ------------------------------------------------------------------------------------------------------
@@ -375,7 +403,8 @@ KINDS: Mapping[str, type[Happened]] = {
         Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, OrderPlaced, OrderCancelled, AllCancelled,
         OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, OrdersMatched, MatchSkipped, DelegateSet,
         Relayed, Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
-        Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, GasMarketChanged,
+        Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, GasMarketChanged, MarketListed, ParamsChanged,
+        OpeningHalted,
     )
 }  # fmt: skip
 """Every record's class by the event's name."""
@@ -399,6 +428,8 @@ def decode(occurrence: Occurrence) -> Happened | None:
         fields["order"] = order_from(fields["order"])
     elif kind is DelegateSet:
         fields["scope"] = scope_from(fields["scope"])
+    elif kind is ParamsChanged:
+        fields["params"] = MarketParams(**{field_name(name): value for name, value in fields["params"].items()})
     return kind(block_number=log.block_number, log_index=log.index, tx_hash=log.tx_hash, **fields)
 
 
