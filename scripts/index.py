@@ -1,7 +1,8 @@
 """Follow the chain into an index: `ape run index --network optimism:devnet:node`. Ctrl-C stops it; it resumes.
 
-The index is a DuckDB file unless --database gives a postgresql:// address. It ends with an error where events don't follow
-from each other: then contracts and model are not the same, or the node left something out, and nothing is to be acted on.
+The index is a DuckDB file unless --database gives a postgresql:// address. It ends with an error where events don't
+follow from each other: then contracts and model are not the same, or the node left something out, and nothing that the
+index says is to be acted on.
 """
 
 from __future__ import annotations

@@ -12,13 +12,16 @@ import duckdb
 from plimsoll.core.errors import UserError
 from plimsoll.index.store import transaction
 
+MEMORY = ":memory:"
+
 
 class Duck:
     """A connection to a file."""
 
     def __init__(self, path: Path) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if str(path) != MEMORY:
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = duckdb.connect(str(path))
         except (duckdb.Error, OSError) as error:
             first = str(error).splitlines()[0]

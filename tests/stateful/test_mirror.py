@@ -13,15 +13,15 @@ from plimsoll.chain.abi import address_of
 from plimsoll.chain.contracts import Interface, interface
 from plimsoll.chain.transactions import Log
 from plimsoll.index.follow import ROOMS
-from plimsoll.index.mirror import Mirror
-from plimsoll.sdk.events import Happened, PriceRecorded, decode
+from plimsoll.index.mirror import Mirror, Settlement
+from plimsoll.sdk.events import Happened, PriceRecorded, Traded, decode
 from plimsoll.sdk.slots import market_words, position_words
 from tests.stateful.choices import Seeded
 from tests.stateful.handlers import HANDLERS, POOR, Handler
 from tests.stateful.world import MARKETS, World
 from tests.support.evm import Evm
 
-CALLS = 3_000
+CALLS = 4_000
 CHECK_EVERY = 25
 
 
@@ -70,6 +70,16 @@ class Listener:
         return self.blocks[done:]
 
 
+class Counting(Mirror):
+    """Counts the deleveragings that a trade made due, which its event comes after."""
+
+    late = 0
+
+    def _trade(self, record: Traded) -> Settlement | None:
+        self.late += len(self._deferred)
+        return super()._trade(record)
+
+
 class Mirrored:
     """A world, and a mirror of it."""
 
@@ -77,7 +87,7 @@ class Mirrored:
         self.listener = listener
         self.world = World()
         core = self.world.core
-        self.mirror = Mirror(pool=int(core.pool.address, 16), fund=int(core.fund.address, 16), token_unit=10**12)
+        self.mirror = Counting(pool=int(core.pool.address, 16), fund=int(core.fund.address, 16), token_unit=10**12)
         addresses = {
             "MarginVault": core.vault, "PerpMarket": core.market, "OrderBook": core.order_book,
             "Liquidator": core.liquidator, "OracleAggregator": core.oracle, "MarketConfigurator": core.configurator,
@@ -87,12 +97,20 @@ class Mirrored:
         self.interfaces: dict[str, Interface] = {one.address: interface(name) for name, one in addresses.items()}
         self.seen: Counter[str] = Counter()
         self._recorded: Counter[int] = Counter()
+        self._known: dict[int, list[Happened]] = {}
 
     def follow(self) -> None:
         for heard in self.listener.heard():
-            records = self._recording(heard) or self._records(heard.logs)
+            records = self._known[heard.number] = self._recording(heard) or self._records(heard.logs)
             self.seen.update(type(one).__name__ for one in records)
             self.mirror.apply(heard.number, heard.time, records)
+
+    def hear_again(self, blocks: int) -> None:
+        """As after a reorganisation in which the same happened again."""
+        heard = self.listener.blocks[-blocks:]
+        assert self.mirror.rollback(heard[0].number - 1)
+        for one in heard:
+            self.mirror.apply(one.number, one.time, self._known[one.number])
 
     def _records(self, logs: list[Log]) -> list[Happened]:
         found = (self.interfaces[log.address].decode_log(log) for log in logs if log.address in self.interfaces)
@@ -136,6 +154,7 @@ class Mirrored:
 
 
 def walked(seed: int, handlers: dict[str, tuple[Handler, int]]) -> tuple[Mirrored, int]:
+    """A walk of which nothing but events is heard; now and then the last blocks are taken back and heard again."""
     listener = Listener()
     with listener.listening():
         mirrored = Mirrored(listener)
@@ -148,14 +167,22 @@ def walked(seed: int, handlers: dict[str, tuple[Handler, int]]) -> tuple[Mirrore
             if step % CHECK_EVERY == 0:
                 mirrored.check()
                 unhealthy += mirrored.check_health()
+                mirrored.hear_again(choices.integer(1, 60))
+                mirrored.check()
+                unhealthy += mirrored.check_health()
     return mirrored, unhealthy
 
 
 def test_apply__walk_over_every_function__mirror_is_what_the_contracts_store() -> None:
     mirrored, unhealthy = walked(1, HANDLERS)
-    print(mirrored.seen, unhealthy)
+    assert unhealthy > 10
+    names = ("Traded", "OrdersMatched", "Liquidated", "TakenOver", "PositionAbsorbed", "DebtCovered", "PoolCharged")
+    assert min(mirrored.seen[name] for name in (*names, "FeesSwept", "ParamsChanged", "Transferred", "Withdrawn")) > 0
 
 
 def test_apply__walk_with_a_pool_too_poor__mirror_is_what_the_contracts_store() -> None:
-    mirrored, unhealthy = walked(3, POOR)
-    print(mirrored.seen, unhealthy)
+    mirrored, unhealthy = walked(5, POOR)
+    assert unhealthy > 10
+    assert min(mirrored.seen[name] for name in ("Deleveraged", "ClosedAgainstSide")) > 0
+    assert mirrored.mirror.late > 0
+    assert any(one.epoch_long + one.epoch_short for one in mirrored.mirror.markets.values())

@@ -45,9 +45,21 @@ def postgresql() -> Iterator[str]:
         owner = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     data, bin_ = folder / "data", binaries()
     try:
-        initdb = [bin_ / "initdb", "-D", data, "-U", "plimsoll", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        initdb: list[str | Path] = [
+            bin_ / "initdb",
+            "-D",
+            data,
+            "-U",
+            "plimsoll",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **owner)
-        settings = ["-c", "listen_addresses=", "-c", "fsync=off", "-k", folder]
+        settings: list[str | Path] = ["-c", "listen_addresses=", "-c", "fsync=off", "-k", folder]
         with subprocess.Popen(
             [bin_ / "postgres", "-D", data, *settings],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **owner,
@@ -62,7 +74,7 @@ def postgresql() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_for(folder: Path, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(folder: Path, server: subprocess.Popen[Any]) -> None:
     import psycopg
 
     deadline = time.monotonic() + START_SECONDS

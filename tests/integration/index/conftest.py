@@ -1,8 +1,9 @@
-"""Twenty minutes of a crash on a devnet: orders of all kinds, matches, close-outs, take-overs, absorptions."""
+"""Half an hour of a crash on a devnet: orders of all kinds, matches, close-outs, take-overs, absorptions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -19,7 +20,7 @@ from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.slots import balance_word, market_words, position_words
 from tests.python.replay.setting import crash, scenario
 
-HABITS = {"book_share": WAD * 6 // 10, "stop_share": WAD, "relayed_share": WAD // 2, "delegate_share": WAD // 2}
+HABITS = {"book_share": WAD // 2, "stop_share": WAD // 3, "relayed_share": WAD // 2, "delegate_share": WAD // 4}
 
 
 @dataclass
@@ -56,12 +57,12 @@ def mirrored(mirror: Mirror, layout: Layout) -> Ledger:
     )
 
 
-@pytest.fixture(scope="module")
-def traded(built: None) -> Iterator[Traded]:
+@contextmanager
+def played(accounts: int, minutes: int) -> Iterator[Traded]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(prices.DATA_VARIABLE, "")
-        chosen = scenario(accounts=60, population=HABITS)
-        history = crash(chosen, 20)
+        chosen = scenario(accounts=accounts, population=HABITS, seed=2)
+        history = crash(chosen, minutes)
         with boot_devnet(
             timestamp=history.start - OPENING_SECONDS - 60, prices={}, trader_dollars=0, pool_dollars=0, fund_dollars=0
         ) as devnet:
@@ -70,3 +71,16 @@ def traded(built: None) -> Iterator[Traded]:
             replay.run(chain)
             assert chain.first_difference == ""
             yield Traded(devnet, Contracts(devnet.chain, devnet.addresses), replay)
+
+
+@pytest.fixture(scope="module")
+def traded(built: None) -> Iterator[Traded]:
+    with played(60, 30) as found:
+        yield found
+
+
+@pytest.fixture
+def fork(built: None) -> Iterator[Traded]:
+    """A shorter one of its own, of which blocks may be exchanged."""
+    with played(30, 6) as found:
+        yield found
