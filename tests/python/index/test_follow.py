@@ -7,7 +7,6 @@ from typing import Any, cast
 import pytest
 
 from plimsoll.chain.rpc import RpcUnavailable
-from plimsoll.index import commands
 from plimsoll.index.commands import account_of, follow
 from plimsoll.index.follow import Index, Update
 
@@ -40,7 +39,7 @@ class NoTime:
 
 
 def followed(monkeypatch: pytest.MonkeyPatch, *results: Any) -> list[str]:
-    monkeypatch.setattr(commands.threading, "Event", NoTime)
+    monkeypatch.setattr("plimsoll.index.commands.threading.Event", NoTime)
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         follow(cast(Index, Scripted(*results)), said.append, once=False, poll=1.0)

@@ -42,8 +42,8 @@ def posted(block: int, account: int, cash: int, markets: int = 0) -> Happened:
 
 
 TRADED = Traded(
-    block_number=3, log_index=9, tx_hash="0x3", account=ALICE, market_id=ETH, base=WAD, quote=-PRICE, fill_price=PRICE, fee=WAD, new_base=WAD,
-    new_quote=-PRICE,
+    block_number=3, log_index=9, tx_hash="0x3", account=ALICE, market_id=ETH, base=WAD, quote=-PRICE, fill_price=PRICE,
+    fee=WAD, new_base=WAD, new_quote=-PRICE,
 )  # fmt: skip
 
 
