@@ -178,7 +178,7 @@ class Monitor:
         self._bring_up()
         of_sides = []
         for (market_id, sign), side in self._sides.items():
-            if side.count:
+            if side.count and not side.is_empty:
                 market = self.markets[market_id]
                 of_sides.append((side, terms(market, market.side(sign, due[market_id]), sign, now)))
         totals = self._totals

@@ -24,6 +24,8 @@ class Side:
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.epoch = 0
+        self.is_empty = False
+        """Whether nothing is left of any position: so it is for all in a market that was closed."""
         self.count = 0
         self.owners: NDArray[np.int32] = np.zeros(0, np.int32)
         self.sizes: NDArray[np.float64] = np.zeros(0, np.float64)
@@ -56,6 +58,7 @@ class Side:
             + put_unsigned(held.epoch, EPOCH)
         )
         self._scale(row, held, state)
+        self.is_empty = False
         if state.epoch != self.epoch:
             self.epoch = MIXED
 
@@ -87,6 +90,7 @@ class Side:
         for row in range(self.count):
             self._scale(row, self.position(row), state)
         self.epoch = state.epoch
+        self.is_empty = not self.sizes[: self.count].any()
 
     def _scale(self, row: int, held: Position, state: SideState) -> None:
         base, _, _, k = at_epoch(held, state)

@@ -18,17 +18,21 @@ from plimsoll.health.accounts import Balance
 from plimsoll.health.monitor import Monitor
 from plimsoll.risk import position as positions
 from plimsoll.risk.config import MarketRules, OrderParams
-from plimsoll.risk.market import LONG, SHORT, Deleveraging, Market
+from plimsoll.risk.market import LONG, SHORT, Declaration, Deleveraging, Market
 from plimsoll.risk.oracle import Record
 from plimsoll.risk.position import Position, effective
+from plimsoll.risk.shutdown import HALTED
 from plimsoll.sdk.events import (
     Accrued,
     ClosedAgainstSide,
+    ConfirmedDead,
+    DeclaredDead,
     Deleveraged,
     Deposited,
     FeesSwept,
     Filled,
     Happened,
+    MarketClosed,
     MarketListed,
     OpeningHalted,
     OrdersMatched,
@@ -36,6 +40,7 @@ from plimsoll.sdk.events import (
     PoolCharged,
     Posted,
     PriceRecorded,
+    Settled,
     TakenOver,
     Traded,
     Transferred,
@@ -173,6 +178,15 @@ class Mirror:
                 _require(record, "pool's quote", record.pool_quote, market.pool_quote)
             case OpeningHalted():
                 self._market(record.market_id).halt_until = record.until
+            case Settled():
+                settlement = self._settle(record)
+            case DeclaredDead():
+                self._market(record.market_id).declaration = Declaration(self._time, 0, record.sequence)
+            case ConfirmedDead():
+                market = self._market(record.market_id)
+                market.declaration = market.declaration and market.declaration._replace(confirmed_at=self._time)
+            case MarketClosed():
+                self._close_market(record)
         self._posted = 0
         return settlement
 
@@ -253,7 +267,24 @@ class Mirror:
         expected = Deleveraging(done.sign, record.fraction, record.price, record.cut, record.flow)
         _require(record, "deleveraging", expected, done)
 
+    def _close_market(self, record: MarketClosed) -> None:
+        """Both sides, whose events came before."""
+        market = self._market(record.market_id)
+        for one in self._deferred:
+            self._close(market, one)
+        self._deferred.clear()
+        _require(record, "open interest", (0, 0), (market.long, market.short))
+        market.rate, market.halt_until, market.declaration = 0, HALTED, None
+
     # ---------------------------------------------------------------------------------------------------------- fills
+
+    def _settle(self, record: Settled) -> Settlement | None:
+        market, account = self._market(record.market_id), record.account
+        held = self.monitor.position(account, market.id) or Position()
+        base, _, owed = effective(held, market.side(held.base))
+        _require(record, "base and cash", (0, record.cash), (base, -owed))
+        self._set_position(market, account, held, Position())
+        return _settlement(record, owed)
 
     def _trade(self, record: Traded) -> Settlement | None:
         """A fill against the pool. What the account paid beyond fee and execution is the fund's share of a surcharge:
@@ -281,11 +312,19 @@ class Mirror:
         _require(record, "position", (record.new_base, record.new_quote), (base, quote))
         market.long += max(base, 0) - max(settled, 0)
         market.short += max(-base, 0) - max(-settled, 0)
-        self._undo[-1][1].append(lambda: self.monitor.set_position(account, market.id, held))
-        self.monitor.set_position(account, market.id, _stored(market, base, quote))
-        if not owed:
-            return None, owed, released
-        return Settlement(record.block_number, record.log_index, account, market.id, owed), owed, released
+        self._set_position(market, account, held, _stored(market, base, quote))
+        return _settlement(record, owed), owed, released
+
+    def _set_position(self, market: Market, account: int, last: Position, held: Position) -> None:
+        self._undo[-1][1].append(lambda: self.monitor.set_position(account, market.id, last))
+        self.monitor.set_position(account, market.id, held)
+
+
+def _settlement(record: Traded | Filled | Settled, owed: int) -> Settlement | None:
+    """None where nothing was owed."""
+    if not owed:
+        return None
+    return Settlement(record.block_number, record.log_index, record.account, record.market_id, owed)
 
 
 def _stored(market: Market, base: int, quote: int) -> Position:

@@ -157,6 +157,41 @@ class PoolCharged(Happened):
     pool_quote: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(Happened):
+    """A position that nothing is left of was taken off the books; `cash` is what the account got of it."""
+
+    account: int
+    market_id: int
+    cash: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredDead(Happened):
+    """A market had no record since that of `sequence`; `confirm_from` in Unix seconds."""
+
+    market_id: int
+    sequence: int
+    confirm_from: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmedDead(Happened):
+    """Its bankrupt accounts can be absorbed at the last price; `close_from` in Unix seconds."""
+
+    market_id: int
+    sequence: int
+    close_from: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketClosed(Happened):
+    """Every position of a market without prices was closed at its last one; both sides' `Deleveraged` come before."""
+
+    market_id: int
+    price: int
+
+
 # --- configuration ---------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +255,17 @@ class OrderExecuted(Happened):
     hash: bytes
     account: int
     executor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderForced(Happened):
+    """Filled without a record, at the price and confidence that the fill used; `published_at` in Unix seconds."""
+
+    hash: bytes
+    account: int
+    price: int
+    confidence: int
+    published_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,7 +450,7 @@ KINDS: Mapping[str, type[Happened]] = {
         OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, OrdersMatched, MatchSkipped, DelegateSet,
         Relayed, Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
         Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, GasMarketChanged, MarketListed, ParamsChanged,
-        OpeningHalted,
+        OpeningHalted, OrderForced, Settled, DeclaredDead, ConfirmedDead, MarketClosed,
     )
 }  # fmt: skip
 """Every record's class by the event's name."""

@@ -17,7 +17,7 @@ from plimsoll.index.mirror import Mirror, Settlement
 from plimsoll.sdk.events import Happened, PriceRecorded, Traded, decode
 from plimsoll.sdk.slots import market_words, position_words
 from tests.stateful.choices import Seeded
-from tests.stateful.handlers import HANDLERS, POOR, Handler
+from tests.stateful.handlers import DYING, HANDLERS, POOR, Handler
 from tests.stateful.world import MARKETS, World
 from tests.support.evm import Evm
 
@@ -186,3 +186,8 @@ def test_apply__walk_with_a_pool_too_poor__mirror_is_what_the_contracts_store() 
     assert min(mirrored.seen[name] for name in ("Deleveraged", "ClosedAgainstSide")) > 0
     assert mirrored.mirror.late > 0
     assert any(one.epoch_long + one.epoch_short for one in mirrored.mirror.markets.values())
+
+
+def test_apply__walk_in_which_oracles_die__mirror_is_what_the_contracts_store() -> None:
+    mirrored, _ = walked(2, DYING)
+    assert min(mirrored.seen[name] for name in ("MarketClosed", "Settled", "DeclaredDead", "OrderForced")) > 0
