@@ -74,7 +74,7 @@ class Log:
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> Log:
         return Log(
-            address=to_checksum_address(raw["address"]),
+            address=address_of(raw["address"]),
             topics=tuple(_bytes(topic) for topic in raw["topics"]),
             data=_bytes(raw["data"]),
             block_number=int(raw["blockNumber"] or "0x0", 16),

@@ -198,8 +198,7 @@ class Monitor:
     def _bring_up(self) -> None:
         """Sizes after the end of an epoch, and the constants of what changed."""
         for (market_id, sign), side in self._sides.items():
-            state = self.markets[market_id].side(sign)
-            if side.epoch != state.epoch:
+            if side.count and side.epoch != (state := self.markets[market_id].side(sign)).epoch:
                 side.rebase(state)
                 self._dirty.update(side.owners[: side.count].tolist())
         self._settle_constants()

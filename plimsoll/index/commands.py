@@ -67,7 +67,7 @@ def entries(
         return history.rates(index.store, _market_of(market, markets))
     if whose is None:
         raise UserError(f"{what}: name the account, by its id or its owner's address")
-    return history.fills(index.store, whose) if what == "fills" else history.settled(index.store, whose)
+    return history.fills(index.store, whose) if what == "fills" else history.payments(index.store, whose)
 
 
 def fund_lines(index: Index) -> tuple[Sequence[str], bool]:

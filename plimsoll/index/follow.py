@@ -97,9 +97,13 @@ class Index:
             return None
         kept = self.contracts.from_block - 1 if known is None else known.number
         self.store.remove_after(kept)
-        if not self.mirror.rollback(kept):
-            self.mirror = self._rebuilt()
+        self._back_to(kept)
         return kept
+
+    def _back_to(self, block: int) -> None:
+        """The mirror as of a block; the tables have nothing later."""
+        if not self.mirror.rollback(block):
+            self.mirror = self._rebuilt()
 
     def _is_there(self, known: StoredBlock) -> bool:
         raw = self.contracts.chain.rpc.call("eth_getBlockByNumber", hex(known.number), False)
@@ -115,11 +119,11 @@ class Index:
         if hashes[end.number] != end.hash or any(log.block_hash != hashes[log.block_number] for log in logs):
             raise Exchanged
         rows = list(self._rows(logs))
-        settlements = self._mirrored(rows, {block.number: block.time for block in blocks})
         try:
+            settlements = self._mirrored(rows, {block.number: block.time for block in blocks})
             self.store.write(blocks, rows, [_stored(one) for one in settlements])
         except BaseException:
-            self.mirror.rollback(first - 1)
+            self._back_to(first - 1)
             raise
         return len(rows)
 
@@ -137,16 +141,9 @@ class Index:
                 yield row_of(name, found)
 
     def _mirrored(self, rows: Sequence[StoredEvent], times: dict[int, int]) -> list[Settlement]:
-        """Apply rows to the mirror: all of them, or none."""
-        before = rows[0].block - 1 if rows else 0
         found: list[Settlement] = []
-        try:
-            for block, group in groupby(rows, key=lambda row: row.block):
-                found += self.mirror.apply(block, times[block], records_of(group))
-        except BaseException:
-            if not self.mirror.rollback(before):
-                self.mirror = self._rebuilt()
-            raise
+        for block, group in groupby(rows, key=lambda row: row.block):
+            found += self.mirror.apply(block, times[block], records_of(group))
         return found
 
     def _rebuilt(self) -> Mirror:

@@ -49,7 +49,7 @@ class Fill(NamedTuple):
     new_base: int
 
 
-class Settled(NamedTuple):
+class Payment(NamedTuple):
     """What a position paid, negative where it got it, when it was touched: funding, the utilisation fee, and what was
     realised where a part of its side had been closed."""
 
@@ -93,11 +93,11 @@ def fills(store: Store, account: int) -> list[Fill]:
     return found
 
 
-def settled(store: Store, account: int) -> list[Settled]:
+def payments(store: Store, account: int) -> list[Payment]:
     """What the account's positions paid and got between fills."""
     rows = store.settlements(account_text(account))
     times = store.times(rows[0].block, rows[-1].block) if rows else {}
-    return [Settled(times[row.block], row.block, row.market, int(row.owed)) for row in rows]
+    return [Payment(times[row.block], row.block, row.market, int(row.owed)) for row in rows]
 
 
 def rates(store: Store, market_id: int) -> list[Rate]:

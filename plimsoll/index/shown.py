@@ -8,10 +8,10 @@ from typing import Any
 
 from plimsoll.core import ids
 from plimsoll.core.units import format_percent, format_usd, format_wad
-from plimsoll.index.history import Fill, Liquidation, Rate, Settled
+from plimsoll.index.history import Fill, Liquidation, Payment, Rate
 from plimsoll.sdk.times import date
 
-Entry = Fill | Settled | Rate | Liquidation
+Entry = Fill | Payment | Rate | Liquidation
 Named = Callable[[int], str]
 
 
@@ -23,7 +23,7 @@ def entry_line(entry: Entry, market: Named) -> str:
             what += (
                 f" at {format_usd(entry.price):>14}, fee {format_usd(entry.fee)}, has {format_wad(entry.new_base, 6)}"
             )
-        case Settled():
+        case Payment():
             verb = "paid" if entry.owed >= 0 else "got "
             what = f"{market(entry.market_id):<9} {verb} {format_usd(abs(entry.owed), 6):>18}"
         case Rate():

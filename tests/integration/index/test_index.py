@@ -106,11 +106,13 @@ def test_update__chain_rolled_back_and_grown_again__is_followed(fork: Traded) ->
         assert mirrored == stored
 
 
-def test_update__killed_in_a_window__goes_on_where_it_was(
-    traded: Traded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("undo", [mirror.UNDO_BLOCKS, 3], ids=["mirror rolled back", "mirror built anew"])
+def test_update__disk_full_in_a_window__goes_on_where_it_was(
+    traded: Traded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undo: int
 ) -> None:
     """The tables are refused in the middle: neither they nor the mirror have anything of that window."""
     path = tmp_path / "index.duckdb"
+    monkeypatch.setattr(mirror, "UNDO_BLOCKS", undo)
     monkeypatch.setattr("plimsoll.index.follow.WINDOW_BLOCKS", 40)
     with open_store(path) as store:
         index = Index(traded.contracts, store)
@@ -127,6 +129,7 @@ def test_update__killed_in_a_window__goes_on_where_it_was(
             index.update()
         kept = index.block
         assert kept < traded.devnet.chain.block_number
+        assert traded.at_chain(Index(traded.contracts, store).mirror)[1] == traded.at_chain(index.mirror)[1]
         index.update()
         stored, mirrored = traded.at_chain(index.mirror)
         assert mirrored == stored
@@ -183,7 +186,7 @@ def test_history__of_an_account__is_what_the_chain_says(traded: Traded) -> None:
         told = Histories(traded.contracts).of(LIQUIDATIONS)
         assert [one.record for one in history.liquidations(store)] == told
         assert len(history.rates(store, 1)) > 20
-        paid = history.settled(store, account)
+        paid = history.payments(store, account)
         assert paid == sorted(paid, key=lambda one: one.block)
         assert any(one.owed for one in paid)
 

@@ -116,6 +116,14 @@ def test_rollback__listing_and_transfer__are_taken_back(mirror: Mirror) -> None:
     assert mirror.markets == {}
 
 
+def test_rollback__market_with_a_position__nothing_of_it_is_screened(mirror: Mirror) -> None:
+    mirror.apply(3, 100, [posted(3, ALICE, 999 * WAD, 1), TRADED])
+    assert mirror.monitor.liquidatable(101) == []
+    mirror.rollback(0)
+    assert mirror.monitor.liquidatable(101) == []
+    assert mirror.monitor.health(ALICE, 101) == (0, 0)
+
+
 def test_rollback__longer_ago_than_is_kept__changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirrors, "UNDO_BLOCKS", 2)
     mirror = Mirror(pool=POOL, fund=FUND, token_unit=1)
