@@ -74,7 +74,8 @@ def measure(accounts: int) -> Measured:
 
     calm = milliseconds(lambda: monitor.liquidatable(now), before=priced)
     change_us = 1e3 * milliseconds(lambda: change(monitor, 1_000), 5) / 1_000
-    one_by_one = milliseconds(lambda: in_turn(monitor, now, IN_TURN), 3) * accounts / IN_TURN
+    valued = min(IN_TURN, accounts)
+    one_by_one = milliseconds(lambda: in_turn(monitor, now, valued), 3) * accounts / valued
 
     rekey = milliseconds(lambda: keyed(monitor, now), 3)
     keys, before = keyed(monitor, now), set(monitor.liquidatable(now))
