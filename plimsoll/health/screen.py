@@ -9,7 +9,7 @@ where N = x × K × Ph is its notional and f = mmFraction. The second term is a 
 and is kept summed up with the account's cash. The others are a polynomial of degree two in x with the same
 coefficients for a whole side: prices, funding and deleveraging change a few numbers a side, and no array.
 
-Proof of the bounds, with u = 2^−53. Every coefficient, x and the constant carry at most 8 roundings, a term's
+Proof of the bounds, with u = 2^−53. Every coefficient, x and the constant carry at most 12 roundings, a term's
 arithmetic 5 more, and its way through a sum of at most 17 terms 17 more: all in all less than 40 u relative to the
 absolute value of the parts that it is added up from. Each part is moved by MARGIN = 64 u of itself to the side that
 the bound is on, for which no array is needed either; what is left over covers products of errors. K × Ph is rounded to
