@@ -21,7 +21,7 @@ from plimsoll.core.errors import UserError, run_command
 from plimsoll.core.units import format_usd
 from plimsoll.deploy.manifest import FOLDER, Manifest, require
 from plimsoll.deploy.parameters import Parameters
-from plimsoll.devnet.accounts import NAMES, dev_accounts
+from plimsoll.devnet.accounts import NAMES, dev_accounts, publisher_keys, stream_keys
 from plimsoll.devnet.boot import Devnet, Report, boot_devnet
 
 PORT = 8901
@@ -142,7 +142,7 @@ def _keep_prices(devnet: Devnet) -> None:
     }
     try:
         if due:
-            devnet.record(due)
+            devnet.record(due, trade=True)
     except (Reverted, RpcError, UserError) as error:  # a price that somebody else recorded meanwhile, above all
         _say(f"prices   {error}")
 
@@ -163,9 +163,10 @@ def _print_summary(devnet: Devnet, seconds: float) -> None:
     for place, ((name, account), balance) in enumerate(zip(dev_accounts().items(), tokens, strict=True)):
         _say(f"  TEST::{place}  {name:<9} {account.address}  {account.key}  {balance // unit:>9,} USDC")
     _say("")
-    _say("price publishers (keys of the price sources)")
-    for key in devnet.publisher_keys:
-        _say(f"  {key}")
+    _say("price sources: " + ", ".join(devnet.sources.names(next(iter(devnet.prices), "ETH/USD"))))
+    for what, keys in (("API3 beacon", publisher_keys()), ("stream signer", stream_keys())):
+        for place, key in enumerate(keys, start=1):
+            _say(f"  {what} {place}  {key}")
     _say("")
     _say("prices   " + ", ".join(f"{name} {format_usd(price)}" for name, price in devnet.prices.items()))
     network = "optimism:devnet:node" if devnet.node.port == PORT else f"optimism:devnet:{devnet.node.url}"
@@ -174,7 +175,7 @@ def _print_summary(devnet: Devnet, seconds: float) -> None:
         f"ape run verify --network {network}",
         f"ape run roles --network {network}",
         f"ape run keeper executor --network {network} --account TEST::5",
-        f"ape run keeper publisher --network {network} --account TEST::7 --price ETH/USD=2600",
+        f"ape run keeper publisher --network {network} --account TEST::7 --price ETH/USD=2520",
         f"ape run trade deposit 10_000 --network {network} --account TEST::6",
         f"ape run trade buy ETH/USD 2 --wait 20 --network {network} --account TEST::6",
         f"ape run trade show --network {network} --account TEST::6",
