@@ -153,14 +153,14 @@ class Mirrored:
         return len(said)
 
 
-def walked(seed: int, handlers: dict[str, tuple[Handler, int]]) -> tuple[Mirrored, int]:
+def walked(seed: int, handlers: dict[str, tuple[Handler, int]], calls: int = CALLS) -> tuple[Mirrored, int]:
     """A walk of which nothing but events is heard; now and then the last blocks are taken back and heard again."""
     listener = Listener()
     with listener.listening():
         mirrored = Mirrored(listener)
         choices, unhealthy, step = Seeded(seed), 0, 0
         names = [name for name, (_, weight) in handlers.items() for _ in range(weight) if name != "inject"]
-        while mirrored.world.calls < CALLS:
+        while mirrored.world.calls < calls:
             handlers[choices.pick(names)][0](mirrored.world, choices)
             mirrored.follow()
             step += 1
@@ -191,3 +191,12 @@ def test_apply__walk_with_a_pool_too_poor__mirror_is_what_the_contracts_store() 
 def test_apply__walk_in_which_oracles_die__mirror_is_what_the_contracts_store() -> None:
     mirrored, _ = walked(2, DYING)
     assert min(mirrored.seen[name] for name in ("MarketClosed", "Settled", "DeclaredDead", "OrderForced")) > 0
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("handlers", [HANDLERS, POOR, DYING], ids=["plain", "poor", "dying"])
+def test_apply__long_walk__mirror_is_what_the_contracts_store(handlers: dict[str, tuple[Handler, int]]) -> None:
+    for seed in range(200, 204):
+        mirrored, unhealthy = walked(seed, handlers, 20_000)
+        assert unhealthy > 50
+        assert mirrored.seen["Traded"] > 100

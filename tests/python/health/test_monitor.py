@@ -20,25 +20,30 @@ ACCOUNT = ids.pack(TRADER)
 NEAR = st.one_of(st.integers(-3, 3), st.integers(-(10**9), 10**9))
 
 
-@given(books(), NEAR)
-def test_unhealthy__account_at_the_boundary__is_found_iff_the_model_says_so(book: Book, distance: int) -> None:
+def check_boundary(book: Book, distance: int) -> None:
+    """Whether the account is found, with the model's sums, by the lower bound and by both."""
     cash = distance - book.gap(0)
     if abs(cash) >= 2**127:
         return
     found = book.monitor(cash, ACCOUNT).unhealthy(NOW)
-    assert [(one.account, one.equity - one.maintenance) for one in found] == (
-        [(ACCOUNT, distance)] if distance < 0 else []
-    )
-
-
-@given(books(), NEAR)
-def test_liquidatable__by_both_bounds__is_the_same(book: Book, distance: int) -> None:
-    cash = distance - book.gap(0)
-    if abs(cash) >= 2**127:
-        return
+    expected = [(ACCOUNT, distance)] if distance < 0 else []
+    assert [(one.account, one.equity - one.maintenance) for one in found] == expected
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(monitors, "MANY", 0)
         assert book.monitor(cash, ACCOUNT).liquidatable(NOW) == ([ACCOUNT] if distance < 0 else [])
+
+
+@given(books(), NEAR)
+def test_unhealthy__account_at_the_boundary__is_found_iff_the_model_says_so(book: Book, distance: int) -> None:
+    check_boundary(book, distance)
+
+
+@pytest.mark.deep
+@given(books(), NEAR)
+def test_unhealthy__very_many_accounts_at_the_boundary__are_found_iff_the_model_says_so(
+    book: Book, distance: int
+) -> None:
+    check_boundary(book, distance)
 
 
 def test_bounds__accounts_a_millionth_of_a_dollar_from_the_boundary__are_told_apart_without_the_model() -> None:
