@@ -334,7 +334,7 @@ def test_executeForced__pool_insolvent_at_the_price__nobody_takes_first(core: Co
     for order in orders:
         core.execute(order)
     gap = ETH_PRICE * 3 // 2
-    backed = core.market.backedPrice(ETH, -1_000 * WAD, gap)
+    backed = core.market.backedPrice(winners[0], ETH, -1_000 * WAD, gap)
     assert backed < gap
     for order in orders:
         force(core, order, gap).event("OrderForced")
