@@ -11,6 +11,9 @@ contract MockToken is ERC20 {
     /// @notice Whether transfers to `account` revert now.
     event BlacklistChanged(address indexed account, bool blacklisted);
 
+    /// @notice What it would stand for, were it a token of the OP stack's factory.
+    address public constant remoteToken = address(0x1111);
+
     uint8 private immutable DECIMALS;
 
     mapping(address account => bool) public isBlacklisted;

@@ -14,6 +14,7 @@ from plimsoll.chain.abi import address_of
 from plimsoll.chain.contracts import Deployed, artifact, created_address, interface
 from plimsoll.chain.transactions import Call, Chain
 from plimsoll.core.errors import UserError
+from plimsoll.deploy.fields import ZERO_ADDRESS
 from plimsoll.deploy.parameters import Market, Parameters, Shares
 from plimsoll.deploy.state import Grant, State
 
@@ -174,6 +175,7 @@ def core_struct(parameters: Parameters, addresses: Mapping[str, str]) -> dict[st
         "fund": addresses["InsuranceFund"],
         "oracle": addresses["OracleAggregator"],
         "treasury": parameters.treasury,
+        "gateway": addresses.get("L2Gateway", ZERO_ADDRESS),
     }
 
 
