@@ -1,0 +1,145 @@
+"""Deposits and L1 attributes onto L2: the role of op-node.
+
+It keeps nothing. Where it stands is what L1Block on L2 says, and whether a deposit was executed is whether L2 knows
+its hash, so that it may be stopped anywhere and started again, and no deposit ever executes twice.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+from plimsoll.chain.contracts import Deployed, Occurrence
+from plimsoll.chain.transactions import Block, BlockId, Chain, Receipt
+from plimsoll.core.errors import UserError
+from plimsoll.devnet.opstack.deposits import Attributes, Deposit, upgrade_deposit, user_deposit
+from plimsoll.devnet.opstack.layer1 import Layer1
+from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
+from plimsoll.devnet.opstack.sequencer import Sequencer
+
+_NO_HASH = "0x" + "00" * 32
+
+
+class Origin(NamedTuple):
+    """The L1 block that an L2 block builds on; number 0 and a hash of zeros before the first."""
+
+    number: int
+    block_hash: str
+
+
+class Relayer:
+    """Derives L2 from L1 as far as L1 goes. Threads may share it."""
+
+    def __init__(self, l1: Chain, l2: Chain, system: Layer1, sequencer: Sequencer, *, window_seconds: int) -> None:
+        """`window_seconds` of L1's time pass before deposits enter L2 without the sequencer."""
+        self.blob_base_fee = 1
+        """Wei, as the next attributes tell it; anvil's L1 has no blobs of its own."""
+        self._l1, self._l2 = l1, l2
+        self._portal: Deployed = system["OptimismPortal"]
+        self._config: Deployed = system["SystemConfig"]
+        self._l1_block = predeploy("L1Block", l2)
+        self._sequencer = sequencer
+        self._window_seconds = window_seconds
+        self._lock = threading.Lock()
+
+    def activate_fees(self) -> None:
+        """Charge for L1 data as since Fjord, from the first attributes on. On a fresh L2, once."""
+        oracle = predeploy("GasPriceOracle", self._l2)
+        for name in ("setEcotone", "setFjord"):
+            deposit = upgrade_deposit(f"{name}: GasPriceOracle", oracle.address, oracle.encode(name))
+            if not self._include(deposit)[0].ok:
+                raise UserError(f"{self._l2.uri}: GasPriceOracle.{name} was refused")
+
+    def relay(self) -> list[Receipt]:
+        """Bring L2 up to L1; receipts of the deposits that were executed now, failed ones too.
+
+        Where L1 was reorganised, L2 first goes back to what is still true, and its users' transactions come again.
+        While the sequencer is down, only what is older than the sequencing window enters.
+        """
+        with self._lock:
+            self._follow_reorganisation()
+            origin = self.origin()
+            last = self._newest()
+            executed = []
+            for number, events in self._deposits(origin.number, last.number):
+                block = self._l1.block(number)
+                self._enter(block)
+                for event in events:
+                    receipt, is_new = self._include(user_deposit(event.values, block.hash, event.log.index))
+                    if is_new:
+                        executed.append(receipt)
+            self._enter(last)
+            return executed
+
+    def origin(self, block: BlockId = "latest") -> Origin:
+        """Of an L2 block."""
+        if not self._l2.rpc.call("eth_getCode", PREDEPLOYS["L1Block"], hex(block) if isinstance(block, int) else block):
+            return Origin(0, _NO_HASH)
+        number, block_hash = (self._l1_block.call(name, block=block) for name in ("number", "hash"))
+        return Origin(number, "0x" + block_hash.hex())
+
+    def _newest(self) -> Block:
+        """The newest L1 block that L2 may build on now."""
+        head = self._l1.block()
+        if self._sequencer.is_running:
+            return head
+        latest_time = head.timestamp - self._window_seconds
+        first = self.origin().number
+        late = bisect.bisect_right(
+            range(first, head.number + 1), latest_time, key=lambda number: self._l1.block(number).timestamp
+        )
+        return self._l1.block(max(first, first + late - 1))
+
+    def _deposits(self, first: int, last: int) -> Iterator[tuple[int, list[Occurrence]]]:
+        """Events by L1 block. Those of the first are looked at again: the last run may have ended amid them."""
+        found = self._portal.history("TransactionDeposited", from_block=first, to_block=last)
+        for number, events in groupby(found, key=lambda event: event.log.block_number):
+            yield number, list(events)
+
+    def _enter(self, block: Block) -> None:
+        """Let L2 build on an L1 block: never before that block's time, and its fees hold from then on."""
+        if self.origin().block_hash == block.hash:
+            return
+        if self._l2.block().timestamp < block.timestamp:
+            self._l2.rpc.call("evm_setNextBlockTimestamp", block.timestamp)
+        base_fee_scalar, blob_scalar, batcher = self._l1.read(
+            [self._config.prepare(name) for name in ("basefeeScalar", "blobbasefeeScalar", "batcherHash")],
+            block=block.number,
+        )
+        attributes = Attributes(
+            number=block.number,
+            timestamp=block.timestamp,
+            base_fee=block.base_fee,
+            block_hash=block.hash,
+            batcher_hash=batcher,
+            base_fee_scalar=base_fee_scalar,
+            blob_base_fee_scalar=blob_scalar,
+            blob_base_fee=self.blob_base_fee,
+        )
+        if not self._include(attributes.deposit())[0].ok:
+            raise UserError(f"{self._l2.uri}: the attributes of L1 block {block.number} were refused")
+
+    def _include(self, deposit: Deposit) -> tuple[Receipt, bool]:
+        """The receipt of a deposit, and whether it was executed just now."""
+        known = self._l2.rpc.call("eth_getTransactionByHash", deposit.tx_hash)
+        if known is not None and known["blockNumber"] is not None:
+            return self._l2.wait_for(deposit.tx_hash), False
+        return self._sequencer.include(deposit), True
+
+    def _follow_reorganisation(self) -> None:
+        """Take L2 back to its newest block that builds on what is L1 now."""
+        head = self._l2.block_number
+        if self._is_canonical(head):
+            return
+        first_wrong = bisect.bisect_left(range(head), True, key=lambda number: not self._is_canonical(number))
+        self._sequencer.rewind_to(max(first_wrong - 1, 0), resend=True)
+
+    def _is_canonical(self, block_number: int) -> bool:
+        origin = self.origin(block_number)
+        if origin.block_hash == _NO_HASH:
+            return True
+        found = self._l1.rpc.call("eth_getBlockByNumber", hex(origin.number), False)
+        return found is not None and found["hash"] == origin.block_hash
