@@ -1,7 +1,8 @@
 """What a live network has before the protocol comes: a settlement token, API3's server, a sequencer feed, push feeds.
 
-On a development network these are mocks, but for API3's server, at the addresses that its parameters file names. They
-come from the account "faucet", whose nonces make the addresses.
+On a development network the prices' sources are mocks, but for API3's server; the token is what the OP stack's bridge
+makes of a dollar on L1. They are at the addresses that its parameters file names: the account "faucet" creates them,
+and its nonces make the addresses.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from plimsoll.core.errors import UserError
 from plimsoll.deploy.parameters import Parameters
 from plimsoll.devnet.accounts import dev_account
 from plimsoll.devnet.api3 import ADMIN_ROLE, access_control_registry, api3_server
+from plimsoll.devnet.opstack.token import bridged_token, prepare_bridged_token
 
 FEED_DECIMALS = 8
 UPTIME_DECIMALS = 0
@@ -23,6 +25,8 @@ RUNS_SINCE_SECONDS = 86_400
 """How long ago the sequencer came back, as its feed tells it at first."""
 
 GAS_LIMIT = 6_000_000
+FIRST_NONCE = 1
+"""With its first transaction the faucet has the bridge's factory create the token."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,14 @@ def deploy_environment(
     parameters.require_chain(chain.chain_id, chain.uri)
     faucet = Signer(chain, dev_account("faucet").key, name="faucet")
     wanted = _contracts(parameters, faucet.address)
-    environment = _environment(chain, parameters, faucet.address)
+    environment = find_environment(chain, parameters)
+    created = prepare_bridged_token(chain)
+    if created is not None:
+        report(f"created  {'USDC':<18} {environment.token.address}  {created.gas_used:>9,} gas")
     done = 0
-    while done < len(wanted) and chain.code(created_address(faucet.address, done)):
+    while done < len(wanted) and chain.code(created_address(faucet.address, FIRST_NONCE + done)):
         done += 1
-    if done < len(wanted) and faucet.nonce != done:
+    if done < len(wanted) and faucet.nonce != FIRST_NONCE + done:
         raise UserError(f"the account faucet {faucet.address} was used before; restart the chain")
     receipts = faucet.send_many([Call(None, code, gas=GAS_LIMIT) for _, code in wanted[done:]], check=True)
     for (name, _), receipt in zip(wanted[done:], receipts, strict=True):
@@ -68,17 +75,10 @@ def deploy_environment(
     return environment
 
 
-def mint_call(environment: Environment, to: str, dollars: int) -> Call:
-    """A call that mints whole dollars of the token; anyone may send it."""
-    unit = 10 ** environment.token.call("decimals")
-    return environment.token.prepare("mint", to, dollars * unit, gas=150_000)
-
-
 def _contracts(parameters: Parameters, faucet: str) -> list[tuple[str, bytes]]:
-    registry = created_address(faucet, 1)
+    registry = created_address(faucet, FIRST_NONCE)
     feed = artifact("MockAggregatorV3")
     contracts = [
-        ("USDC", _creation(artifact("MockToken"), "USD Coin", "USDC", 6)),
         ("API3 registry", _creation(access_control_registry())),
         ("API3 server", _creation(api3_server(), registry, ADMIN_ROLE, faucet)),
         ("uptime feed", _creation(feed, UPTIME_DECIMALS)),
@@ -86,11 +86,13 @@ def _contracts(parameters: Parameters, faucet: str) -> list[tuple[str, bytes]]:
     return contracts + [(f"{market.name} feed", _creation(feed, FEED_DECIMALS)) for market in parameters.markets]
 
 
-def _environment(chain: Chain, parameters: Parameters, faucet: str) -> Environment:
+def find_environment(chain: Chain, parameters: Parameters) -> Environment:
     """The contracts where the faucet's nonces put them. Raises UserError where the parameters name others."""
+    faucet = dev_account("faucet").address
     at = [created_address(faucet, nonce) for nonce in range(4 + len(parameters.markets))]
     feeds = {}
-    expected = {"token": (parameters.token, at[0]), "api3_server": (parameters.api3_server, at[2])}
+    token = bridged_token(chain)
+    expected = {"token": (parameters.token, token.address), "api3_server": (parameters.api3_server, at[2])}
     expected["sequencer feed"] = (parameters.sequencer.feed, at[3])
     for place, market in enumerate(parameters.markets):
         push = next((source.feed_id for source in market.sources if source.is_push), None)
@@ -102,7 +104,7 @@ def _environment(chain: Chain, parameters: Parameters, faucet: str) -> Environme
             raise UserError(f"{parameters.path}: {what} is {named}; on a development network it is {actual}")
     server = api3_server()
     return Environment(
-        token=Deployed.of("MockToken", at[0], chain),
+        token=token,
         api3_server=Deployed(Interface(server.name, server.abi), at[2], chain),
         uptime=Deployed.of("MockAggregatorV3", at[3], chain),
         feeds=feeds,

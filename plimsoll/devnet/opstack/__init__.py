@@ -35,7 +35,7 @@ transaction of the L1 attributes comes with each new L1 block only, not with eac
 from plimsoll.devnet.opstack.deposits import Deposit, aliased
 from plimsoll.devnet.opstack.proposals import Proposal
 from plimsoll.devnet.opstack.settings import OpStackSettings
-from plimsoll.devnet.opstack.stack import OpStack, Snapshot, deploy_op_stack
+from plimsoll.devnet.opstack.stack import OpStack, deploy_op_stack
 from plimsoll.devnet.opstack.withdrawals import OutputRoot, Proof, Withdrawal
 
 __all__ = [
@@ -45,7 +45,6 @@ __all__ = [
     "OutputRoot",
     "Proof",
     "Proposal",
-    "Snapshot",
     "Withdrawal",
     "aliased",
     "deploy_op_stack",

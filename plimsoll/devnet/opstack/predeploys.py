@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from plimsoll.chain.abi import address_of
 from plimsoll.chain.contracts import Deployed
 from plimsoll.chain.transactions import Call, Chain, Signer
+from plimsoll.core.units import WAD
 from plimsoll.devnet.opstack.contracts import bedrock, bedrock_interface, deployed
+from plimsoll.devnet.opstack.settings import role_key
 
 _PLACES = {
     "L2CrossDomainMessenger": 0x07,
@@ -35,16 +37,14 @@ def predeploy(name: str, chain: Chain) -> Deployed:
     return deployed(name, PREDEPLOYS[name], chain)
 
 
-def install_predeploys(chain: Chain, signer: Signer, *, messenger: str, bridge: str) -> None:
+def install_predeploys(chain: Chain, *, messenger: str, bridge: str) -> None:
     """Put the predeploys on an anvil that has none; those that are there stay.
 
-    Args:
-        chain: the L2.
-        signer: owns their ProxyAdmin and pays for three transactions that initialise them; anyone.
-        messenger, bridge: addresses of L1CrossDomainMessenger and L1StandardBridge on L1.
+    `messenger`, `bridge`: addresses of L1CrossDomainMessenger and L1StandardBridge on L1.
     """
+    signer = Signer(chain, role_key("owner"), name="owner")
     if not chain.code(PREDEPLOYS["L1Block"]):
-        chain.rpc.batch(_genesis(signer.address))
+        chain.rpc.batch([*_genesis(signer.address), ("anvil_setBalance", [signer.address, hex(WAD)])])
     if int(chain.storage(PREDEPLOYS["OptimismMintableERC20Factory"], 0)):  # the last one is initialised
         return
     calls = [

@@ -74,6 +74,12 @@ class Relayer:
             self._enter(last)
             return executed
 
+    def deposits_of(self, receipt: Receipt) -> list[Deposit]:
+        """Those that an L1 transaction asked for, in their order; their hashes tell what became of them on L2."""
+        block_hash = str(receipt.raw["blockHash"])
+        events = self._portal.events(receipt, "TransactionDeposited")
+        return [user_deposit(event.values, block_hash, event.log.index) for event in events]
+
     def origin(self, block: BlockId = "latest") -> Origin:
         """Of an L2 block."""
         if not self._l2.rpc.call("eth_getCode", PREDEPLOYS["L1Block"], hex(block) if isinstance(block, int) else block):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from plimsoll.chain.contracts import Deployed
 from plimsoll.chain.transactions import Chain, Receipt, Signer
@@ -12,14 +11,15 @@ from plimsoll.core.errors import UserError
 from plimsoll.devnet.accounts import dev_accounts
 from plimsoll.devnet.anvil import CHAIN_ID, Anvil, AnvilSettings
 from plimsoll.devnet.opstack.contracts import registry
-from plimsoll.devnet.opstack.layer1 import L1_CHAIN_ID, Layer1, attach_layer1, deploy_layer1, proxies
-from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, install_predeploys, predeploy
+from plimsoll.devnet.opstack.layer1 import L1_CHAIN_ID, Layer1, attach_layer1, deploy_layer1
+from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
 from plimsoll.devnet.opstack.proposals import GameProposer, OracleProposer, Proposal, Proposer, covering, latest
 from plimsoll.devnet.opstack.relayer import Relayer
 from plimsoll.devnet.opstack.sequencer import Sequencer
 from plimsoll.devnet.opstack.settings import OpStackSettings
-from plimsoll.devnet.opstack.token import bridged_token, create_bridged_token
+from plimsoll.devnet.opstack.token import bridged_token, prepare_bridged_token
 from plimsoll.devnet.opstack.withdrawals import Proof, Withdrawal, prove_withdrawal, withdrawals_in
+from plimsoll.devnet.state import Snapshot, restore_snapshot, take_snapshot
 
 L1_GAS_LIMIT = 60_000_000
 BRIDGE_GAS = 200_000
@@ -27,14 +27,6 @@ BRIDGE_GAS = 200_000
 _POLL_SECONDS = 0.02
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Of both chains."""
-
-    l1: str
-    l2: str
 
 
 class OpStack:
@@ -51,8 +43,8 @@ class OpStack:
         self.settings = settings
         self.l1, self.l2 = l1, l2
         self.layer1: Layer1 = attach_layer1(l1, settings)
-        self.l1_signers = _signers(l1)
-        self.l2_signers = l2_signers or _signers(l2)
+        self.l1_signers = signers_of(l1)
+        self.l2_signers = l2_signers or signers_of(l2)
         self.sequencer = Sequencer(l2)
         self.relayer = Relayer(l1, l2, self.layer1, self.sequencer, window_seconds=settings.sequencing_window_seconds)
         self.proposer: Proposer = (
@@ -116,23 +108,36 @@ class OpStack:
     def bridge(self, name: str, amount: int, *, to: str | None = None) -> Receipt:
         """Mint token units on L1, bridge them, and relay; returns the deposit's L2 receipt.
 
-        `name` is an account's; `to` a recipient on L2, by default the same. Raises Reverted where a step on L1 fails,
-        UserError where the deposit isn't relayed at once because the sequencer is stopped.
+        `name` is an account's; `to` a recipient on L2, by default the same. See `bridge_many`.
+        """
+        return self.bridge_many(name, {to or self.l1_signers[name].address: amount})[0]
+
+    def bridge_many(self, name: str, amounts: Mapping[str, int]) -> list[Receipt]:
+        """Mint token units on L1 to an account, bridge them to recipients on L2, relay; the deposits' L2 receipts.
+
+        Raises:
+            Reverted: a step on L1 failed.
+            UserError: a deposit isn't relayed at once because the sequencer is stopped.
         """
         signer, bridge = self.l1_signers[name], self.l1_contract("L1StandardBridge")
-        recipient = to or signer.address
+        total = sum(amounts.values())
         calls = [
-            self.l1_token.prepare("mint", signer, amount, gas=100_000),
-            self.l1_token.prepare("approve", bridge, amount, gas=100_000),
+            self.l1_token.prepare("mint", signer, total, gas=100_000),
+            self.l1_token.prepare("approve", bridge, total, gas=100_000),
+        ]
+        calls += [
             bridge.prepare(
                 "bridgeERC20To", self.l1_token, self.l2_token, recipient, amount, BRIDGE_GAS, b"", gas=1_000_000
-            ),
+            )
+            for recipient, amount in amounts.items()
         ]
-        signer.send_many(calls, check=True)
-        executed = self.relay()
-        if not executed:
+        sent = signer.send_many(calls, check=True)[2:]
+        self.relay()
+        hashes = [self.relayer.deposits_of(receipt)[0].tx_hash for receipt in sent]
+        found = [self.l2.receipt(tx_hash) for tx_hash in hashes]
+        if None in found:
             raise UserError("the deposit is on L1 but not on L2 yet: the sequencer is stopped")
-        return executed[-1]
+        return [receipt for receipt in found if receipt is not None]
 
     @property
     def escrow(self) -> int:
@@ -203,7 +208,7 @@ class OpStack:
         if not 1 <= depth <= head:
             raise UserError(f"cannot reorganise {depth} blocks of {head}")
         self.l1.rpc.call("anvil_reorg", depth, [])
-        self._forget_nonces()
+        self.forget_nonces()
 
     def reorganise_l2(self, depth: int) -> None:
         """Drop the newest unsafe blocks of L2. Raises UserError where one of them is claimed on L1 already."""
@@ -212,19 +217,19 @@ class OpStack:
         if depth > unsafe:
             raise UserError(f"cannot reorganise {depth} blocks: only {unsafe} are not claimed on L1 yet")
         self.sequencer.reorganise(depth)
-        self._forget_nonces()
+        self.forget_nonces()
 
     def snapshot(self) -> Snapshot:
-        """For `restore`."""
-        return Snapshot(str(self.l1.rpc.call("evm_snapshot")), str(self.l2.rpc.call("evm_snapshot")))
+        """Of both chains, for `restore`."""
+        return take_snapshot((self.l1, self.l2))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Both chains back to a snapshot, which is used up by it."""
-        self.l1.rpc.call("evm_revert", snapshot.l1)
-        self.l2.rpc.call("evm_revert", snapshot.l2)
-        self._forget_nonces()
+        restore_snapshot((self.l1, self.l2), snapshot)
+        self.forget_nonces()
 
-    def _forget_nonces(self) -> None:
+    def forget_nonces(self) -> None:
+        """Read them from the chains before the next transaction of any signer."""
         for signer in [*self.l1_signers.values(), *self.l2_signers.values()]:
             signer.forget_nonce()
 
@@ -245,18 +250,14 @@ def deploy_op_stack(
     stack = OpStack(l1, l2, settings, l2_signers=l2_signers)
     for name, contract in stack.layer1.contracts.items():
         report(f"L1       {name:<28} {contract.address}")
-    at = proxies()
-    install_predeploys(
-        l2, stack.l2_signers["deployer"], messenger=at["L1CrossDomainMessenger"], bridge=at["L1StandardBridge"]
-    )
-    if not l2.code(stack.l2_token.address):
-        stack.l2_signers["faucet"].send_many([create_bridged_token()], check=True)
+    prepare_bridged_token(l2)
     stack.relayer.activate_fees()
     stack.relay()
     return stack
 
 
-def _signers(chain: Chain) -> dict[str, Signer]:
+def signers_of(chain: Chain) -> dict[str, Signer]:
+    """The devnet's accounts by name."""
     return {name: Signer(chain, one.key, name=name) for name, one in dev_accounts().items()}
 
 
