@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
-/// @title What is used of the OP stack's contracts; the same on both sides.
+/// @title What the contracts use of the OP stack's bridge, messenger and tokens; the first two are the same on both sides.
 interface IStandardBridge {
     /// @notice Locks or burns tokens of the caller, and has the other side pay or mint them to `to`.
     function bridgeERC20To(

@@ -53,6 +53,7 @@ CONTRACTS = {
     "treasury": address(),
     "data_streams": optional_address(),
     "pyth": optional_address(),
+    "l1_gateway": optional_address(),
 }
 GOVERNANCE = {
     "governor": address(),
@@ -224,6 +225,8 @@ class Parameters:
     treasury: str
     data_streams: str
     pyth: str
+    l1_gateway: str
+    """L1Gateway on L1, which is deployed afterwards; zero where the standard bridge doesn't bring the token."""
     governance: Governance
     sequencer: Sequencer
     pool: Shares
@@ -237,11 +240,16 @@ class Parameters:
         return frozenset(source.kind for market in self.markets for source in market.sources)
 
     @property
+    def has_bridge(self) -> bool:
+        """Whether money comes from L1 and goes there."""
+        return int(self.l1_gateway, 16) != 0
+
+    @property
     def digest(self) -> str:
         """SHA-256 over all values: what was deployed, whatever the comments and the layout of the file."""
         values = asdict(self)
         del values["path"], values["network"]
-        for name in NEEDS.values():
+        for name in (*NEEDS.values(), "l1_gateway"):
             if not int(values[name], 16):
                 del values[name]  # as before there was such a key
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -156,7 +156,8 @@ def make_plan(parameters: Parameters, deployer: str, start_nonce: int, chain: Ch
 def contracts_of(parameters: Parameters) -> tuple[str, ...]:
     """What a deployment creates, in order."""
     kinds = parameters.source_kinds
-    return CONTRACTS + tuple(name for kind, name in ADAPTERS.items() if kind in kinds and name not in CONTRACTS)
+    adapters = tuple(name for kind, name in ADAPTERS.items() if kind in kinds and name not in CONTRACTS)
+    return CONTRACTS + adapters + (("L2Gateway",) if parameters.has_bridge else ())
 
 
 def core_struct(parameters: Parameters, addresses: Mapping[str, str]) -> dict[str, str]:
@@ -225,6 +226,8 @@ def _arguments(name: str, p: Parameters, addresses: Mapping[str, str], deployer:
     if name == "OracleAggregator":
         return (addresses["Governance"], addresses["SequencerGuard"])
     core = core_struct(p, addresses)
+    if name == "L2Gateway":
+        return (core, p.l1_gateway)
     if name in SHARE_VAULTS:
         shares: Shares = getattr(p, SHARE_VAULTS[name])
         return (core, shares.name, shares.symbol)

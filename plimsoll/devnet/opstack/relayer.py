@@ -15,10 +15,11 @@ from typing import NamedTuple
 from plimsoll.chain.contracts import Deployed, Occurrence
 from plimsoll.chain.transactions import Block, BlockId, Chain, Receipt
 from plimsoll.core.errors import UserError
-from plimsoll.devnet.opstack.deposits import Attributes, Deposit, upgrade_deposit, user_deposit
+from plimsoll.devnet.opstack.deposits import Attributes, upgrade_deposit
 from plimsoll.devnet.opstack.layer1 import Layer1
 from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
 from plimsoll.devnet.opstack.sequencer import Sequencer
+from plimsoll.sdk.rollup.derivation import Deposit, user_deposit
 
 _NO_HASH = "0x" + "00" * 32
 

@@ -13,9 +13,7 @@ from eth_utils import keccak
 
 from plimsoll.chain.transactions import Chain, Receipt
 from plimsoll.core.errors import UserError
-from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
-
-MESSAGE_PASSER = PREDEPLOYS["L2ToL1MessagePasser"]
+from plimsoll.sdk.rollup.interfaces import MESSAGE_PASSER, at
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def withdrawals_in(receipt: Receipt, l2: Chain) -> list[Withdrawal]:
             data=event["data"],
             block_number=receipt.block_number,
         )
-        for event in predeploy("L2ToL1MessagePasser", l2).events(receipt, "MessagePassed")
+        for event in at("MessagePasser", MESSAGE_PASSER, l2).events(receipt, "MessagePassed")
     ]
 
 
