@@ -13,9 +13,9 @@ import {ICrossDomainMessenger, IStandardBridge} from "interfaces/rollup/IOptimis
 contract L1Gateway is IL1Gateway {
     using SafeERC20 for IERC20;
 
-    /// @dev What minting on L2 and crediting need at most, several times over: with it neither can fail for want of gas.
-    uint32 private constant BRIDGE_GAS = 250_000;
-    uint32 private constant CREDIT_GAS = 350_000;
+    /// @dev What minting on L2 and crediting need at most, twice over: with it neither can fail for want of gas.
+    uint32 private constant BRIDGE_GAS = 120_000;
+    uint32 private constant CREDIT_GAS = 200_000;
 
     ICrossDomainMessenger public immutable messenger;
     IStandardBridge public immutable bridge;

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from plimsoll.chain.contracts import Deployed, artifact, created_address, interface
+from plimsoll.chain.optimism import L2_BRIDGE, L2_MESSENGER, at
 from plimsoll.chain.transactions import Chain, Receipt, Signer
 from plimsoll.core.errors import UserError
-from plimsoll.sdk.rollup.interfaces import L2_BRIDGE, L2_MESSENGER, at
 
 NAME = "L1Gateway"
 GETTERS = ("messenger", "bridge", "token", "l2Token", "l2Gateway")
@@ -46,7 +46,7 @@ def deploy_l1_gateway(l1: Chain, signer: Signer, l2_gateway: Deployed, l2_token:
 
 
 def differences(l1: Chain, l2_gateway: Deployed, l2_token: str) -> list[str]:
-    """What the gateway on L1 says otherwise than L2 does; nothing where both fit. Raises UserError where it is missing."""
+    """What the gateway on L1 says otherwise than L2 does; nothing where both fit. Raises UserError without one."""
     gateway = Deployed.of(NAME, l2_gateway.call("l1Gateway"), l1)
     if not l1.code(gateway.address):
         raise UserError(f"{l1.uri} (chain {l1.chain_id}) has no contract at {gateway.address}")

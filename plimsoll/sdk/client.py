@@ -52,12 +52,19 @@ class Plimsoll(Views):
                 token.transact(signer, "approve", vault.address, amount)
             return vault.transact(signer, "deposit", self._own(account), amount)
 
-    def withdraw(self, dollars: Amount, account: int | None = None, to: str | None = None) -> Receipt:
-        """Tokens out of an account to an address, by default the signer's own; "all" takes what can leave."""
+    def withdraw(
+        self, dollars: Amount, account: int | None = None, to: str | None = None, *, to_l1: bool = False
+    ) -> Receipt:
+        """Tokens out of an account to an address, by default the signer's own; "all" takes what can leave.
+
+        With `to_l1` the address is one on L1, paid there once the withdrawal is proven and final
+        (`plimsoll.sdk.rollup.withdrawals`).
+        """
         account = self._own(account)
         amount = self._leaving(dollars, account, "withdraw")
+        door = self.contracts.of("L2Gateway") if to_l1 else self.contracts.vault
         with self._refusals("withdraw"):
-            return self.contracts.vault.transact(self.signer, "withdraw", account, amount, to or self.signer.address)
+            return door.transact(self.signer, "withdraw", account, amount, to or self.signer.address)
 
     def transfer(self, from_account: int, to_account: int, dollars: Amount) -> Receipt:
         """Cash between two accounts of the signer; "all" takes what can leave."""

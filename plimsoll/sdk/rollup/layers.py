@@ -6,10 +6,10 @@ from functools import cached_property
 
 from plimsoll.chain.abi import AbiError
 from plimsoll.chain.contracts import Deployed
+from plimsoll.chain.optimism import L2_MESSENGER, at
 from plimsoll.chain.transactions import Chain, Reverted
 from plimsoll.core.errors import UserError
 from plimsoll.sdk.contracts import Contracts
-from plimsoll.sdk.rollup.interfaces import L2_MESSENGER, at
 
 
 class Rollup:

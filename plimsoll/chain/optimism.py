@@ -19,7 +19,14 @@ L2_BRIDGE = "0x4200000000000000000000000000000000000010"
 MESSAGE_PASSER = "0x4200000000000000000000000000000000000016"
 
 _STRUCTS = {
-    "Withdrawal": ("uint256 nonce", "address sender", "address target", "uint256 value", "uint256 gasLimit", "bytes data"),
+    "Withdrawal": (
+        "uint256 nonce",
+        "address sender",
+        "address target",
+        "uint256 value",
+        "uint256 gasLimit",
+        "bytes data",
+    ),
     "OutputRoot": ("bytes32 version", "bytes32 stateRoot", "bytes32 storageRoot", "bytes32 blockHash"),
     "Output": ("bytes32 root", "uint128 timestamp", "uint128 blockNumber"),
 }
@@ -36,7 +43,6 @@ _SIGNATURES: dict[str, tuple[str, ...]] = {
         "otherMessenger() view (address)",
         "failedMessages(bytes32 messageHash) view (bool)",
         "successfulMessages(bytes32 messageHash) view (bool)",
-        "relayMessage(uint256 nonce, address sender, address target, uint256 value, uint256 minGasLimit, bytes message)",
     ),
     "Bridge": ("otherBridge() view (address)",),
     "MessagePasser": (
