@@ -46,7 +46,7 @@ def deposit_l1(sides: Sides, dollars: str, claimant: str | None, wait: float) ->
 @click.option("--contract", "is_contract", is_flag=True, help="ADDRESS is a contract on L1, such as a multisig.")
 @click.option("--end", is_flag=True, help="From now on nobody acts for the signer from L1.")
 def agent(client: Plimsoll, account: int, address: str | None, is_contract: bool, end: bool) -> int:
-    """Let ADDRESS of L1 cancel, reduce and withdraw (to itself) in all of the signer's accounts; without one, show it."""
+    """Let ADDRESS of L1 cancel, reduce and withdraw (to itself) in all accounts of the signer; without one, show it."""
     from plimsoll.core.errors import UserError
     from plimsoll.core.ids import owner_of, parse_address
 

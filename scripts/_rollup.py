@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts._command import connected_chain, network_name, signer_of
-from scripts._trading import COMMON
+from scripts._trading import COMMON, with_options
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain, Signer
@@ -86,10 +86,7 @@ def both_sides(command: Callable[..., int]) -> Callable[..., int]:
         whose = parse_account(on_behalf) if on_behalf else client.account(isolated_market=isolated, index=index)
         return command(Sides(client, whose, Rollup(contracts, l1_chain(l1_url)), signer), **own)
 
-    found: Callable[..., int] = run
-    for option in reversed((*COMMON, L1_URL)):
-        found = option(found)
-    return found
+    return with_options((*COMMON, L1_URL), run)
 
 
 def _signer(chain: Chain, account: str | None, key_env: str | None) -> Signer | None:
