@@ -93,6 +93,7 @@ _SIGNATURES: dict[str, tuple[str, ...]] = {
     ),
     "Token": (
         "name() view (string)",
+        "totalSupply() view (uint256)",
         "nonces(address owner) view (uint256)",
         "DOMAIN_SEPARATOR() view (bytes32)",
         "balanceOf(address owner) view (uint256)",

@@ -37,8 +37,8 @@ PENDING_BLOCKS = 14_400
 _GAS = {
     "cancelAll": 150_000,
     "place": 400_000,
-    "executeForced": 1_500_000,
-    "executeBatch": 1_500_000,
+    "executeForced": 800_000,
+    "executeBatch": 800_000,
     "withdraw": 600_000,
 }
 """On L2, about twice what each needs: what is left over is lost, what is missing fails the call."""

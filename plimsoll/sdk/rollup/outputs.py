@@ -78,14 +78,14 @@ class GameOutputs:
         if status == _DEFENDER_WINS:
             ready = max(mature, resolved + air_gap + 1)
             stage = Stage.FINAL if now >= ready else Stage.WAITING
-            return Standing(stage, None if now >= ready else ready, "", submitter=submitter, game=address)
+            return Standing(stage, None if now >= ready else ready, submitter=submitter, game=address)
         over = created + clock
         if claims > 1:
-            note = "its game is disputed and may take twice as long"
-        elif now >= over:
-            return Standing(Stage.RESOLVABLE, None, "", submitter=submitter, game=address)
+            note = "its dispute game is being played and may take twice as long"
         ready = max(mature, max(over, now) + air_gap + 1)
-        return Standing(Stage.WAITING, ready, note, submitter=submitter, game=address)
+        if now >= over and claims == 1:
+            return Standing(Stage.RESOLVABLE, None, ready, submitter=submitter, game=address)
+        return Standing(Stage.WAITING, max(over, now + 1), ready, note, submitter=submitter, game=address)
 
     # --- games to prove against ---
 

@@ -25,6 +25,8 @@ def followed_lines(one: Followed, decimals: int) -> Iterator[str]:
     elif standing.stage.step:
         line += f": next step {standing.stage.step}"
     yield line
+    if standing.final_at is not None:
+        yield f"             its game has to be resolved; final on {date(standing.final_at)} at the earliest"
     if standing.note:
         yield f"             {standing.note}"
 

@@ -47,12 +47,13 @@ class Output:
 class Standing:
     """`next_at`: the earliest L1 time, Unix seconds, of the next step; None where it is now or nobody can know.
 
-    `note` says what is out of the ordinary. `output` is what to prove against, `submitter` whose proof counts, `game`
+    `final_at`: likewise of the finalisation, where it is another. `note` says what is out of the ordinary. `output` is what to prove against, `submitter` whose proof counts, `game`
     the dispute game that it rests on; each where the portal has such a thing.
     """
 
     stage: Stage
     next_at: int | None = None
+    final_at: int | None = None
     note: str = ""
     output: Output | None = None
     submitter: str | None = None
