@@ -1,8 +1,8 @@
 """`make drill-forced-exit`: a trader leaves through L1 while the sequencer is down; the contracts are the real ones.
 
 He deposits from L1 and opens a position; the sequencer stops. By deposit transactions on L1 he cancels, closes at
-prices that he brings along, and withdraws; no keeper and no sequencer takes part. The waiting times are OP Mainnet's, which
-the chains' clocks skip. The last line is one JSON object.
+prices that he brings along, and withdraws; no keeper and no sequencer takes part. The waiting times are OP Mainnet's,
+which the chains' clocks skip. The last line is one JSON object.
 """
 
 from __future__ import annotations

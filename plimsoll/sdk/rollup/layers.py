@@ -26,11 +26,17 @@ class Rollup:
         self.l2_gateway = contracts.of("L2Gateway")
         self.l2_messenger = at("Messenger", L2_MESSENGER, self.l2)
         self.l1_gateway = Deployed.of("L1Gateway", self.l2_gateway.call("l1Gateway"), l1)
-        if not l1.code(self.l1_gateway.address):
+        if not self._is_its_gateway():
             raise UserError(
-                f"{l1.uri} (chain {l1.chain_id}) has no contract at {self.l1_gateway.address}, where this deployment's "
-                "gateway on L1 is; name its L1 (--l1), or deploy it: ape run deploy-gateway"
+                f"{l1.uri} (chain {l1.chain_id}) has not this deployment's gateway at {self.l1_gateway.address}; "
+                "name its L1 (--l1-url), or deploy it there: ape run deploy-gateway"
             )
+
+    def _is_its_gateway(self) -> bool:
+        try:
+            return bool(self.l1_gateway.call("l2Gateway") == self.l2_gateway.address)
+        except (Reverted, AbiError, UserError):  # no contract, or another
+            return False
 
     @cached_property
     def l1_messenger(self) -> Deployed:

@@ -47,8 +47,9 @@ class Output:
 class Standing:
     """`next_at`: the earliest L1 time, Unix seconds, of the next step; None where it is now or nobody can know.
 
-    `final_at`: likewise of the finalisation, where it is another. `note` says what is out of the ordinary. `output` is what to prove against, `submitter` whose proof counts, `game`
-    the dispute game that it rests on; each where the portal has such a thing.
+    `final_at`: likewise of the finalisation, where the next step is another. `note` says what is out of the ordinary.
+    `output` is what to prove against, `submitter` whose proof counts, `game` the dispute game that it rests on; each
+    where the portal has such a thing.
     """
 
     stage: Stage

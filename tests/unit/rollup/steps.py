@@ -64,5 +64,3 @@ def check_tokens(core: Core, outside: int = 0) -> None:
     gateway = gateway_of(core)
     assert core.token.balanceOf(gateway) == gateway.totalClaims() + outside
     core.check_sums()
-
-

@@ -20,7 +20,12 @@ def test_withdraw__by_the_owner__burns_here_for_anybody_on_l1(calm: Core) -> Non
     assert receipt.value == amount
     assert receipt.event("WithdrawalStarted").args == {"account": account, "to": HOME, "amount": amount}
     cash = 1_000 * WAD - amount * calm.unit
-    assert receipt.event("Withdrawn").args == {"account": account, "to": gateway.address, "amount": amount, "cash": cash}
+    assert receipt.event("Withdrawn").args == {
+        "account": account,
+        "to": gateway.address,
+        "amount": amount,
+        "cash": cash,
+    }
     assert receipt.event("Bridged").args == bridged(calm, HOME, amount)
     assert (calm.cash(account), calm.token.totalSupply()) == (cash, supply - amount)
     check_tokens(calm)
@@ -104,7 +109,7 @@ def test_withdraw__by_the_agent__to_his_own_l1_address_only(calm: Core, is_contr
 
 @pytest.mark.parametrize("is_contract", [False, True])
 def test_withdraw__by_the_agents_namesake__is_refused(calm: Core, is_contract: bool) -> None:
-    """A contract of L1 has no say under its own address here, where anybody may have deployed another at it; a key has none under an alias."""
+    """A contract of L1 has no say under its own address here, where anybody may have deployed another at it."""
     account = calm.trader("owner", 10)
     appoint(calm, OWNER, is_contract=is_contract)
     namesake = AGENT if is_contract else aliased(AGENT)
