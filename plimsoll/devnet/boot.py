@@ -295,8 +295,10 @@ def boot_devnet(
         yield devnet
 
 
-def l2_settings(chain_id: int, timestamp: int, port: int | None = None, extra: Sequence[str] = ()) -> AnvilSettings:
-    """How a devnet's L2 is started; `timestamp` of its first block in Unix seconds."""
+def l2_settings(
+    chain_id: int, timestamp: int | None = None, port: int | None = None, extra: Sequence[str] = ()
+) -> AnvilSettings:
+    """How a devnet's L2 is started; `timestamp` of its first block in Unix seconds, now by default."""
     return AnvilSettings(
         port=port, chain_id=chain_id, timestamp=timestamp, gas_limit=GAS_LIMIT, base_fee=BASE_FEE, extra=tuple(extra)
     )
@@ -317,6 +319,12 @@ def _give_money(devnet: Devnet, trader_dollars: int, pool_dollars: int, fund_dol
     amounts = dict.fromkeys(FUNDED, trader_dollars)
     amounts["provider"] += pool_dollars + fund_dollars
     devnet.mint_many({devnet.signers[name].address: dollars for name, dollars in amounts.items()})
+    if devnet.stack is not None:  # and as much on L1, to deposit from there
+        token = devnet.stack.l1_token
+        own = [
+            token.prepare("mint", devnet.signers[name], devnet.amount(trader_dollars), gas=100_000) for name in FUNDED
+        ]
+        devnet.stack.l1_signers["faucet"].send_many(own, check=True)
     asked = [("LiquidityPool", pool_dollars), ("InsuranceFund", fund_dollars)]
     asked = [(name, dollars) for name, dollars in asked if dollars]
     if not asked:

@@ -1,10 +1,14 @@
-"""States of nodes: snapshots within a node's life, and dumps that outlive it, with all past blocks and their states."""
+"""States of nodes: snapshots within a node's life, and dumps that outlive it.
+
+A dump has all blocks but the newest state only: what was true at an older block can't be asked any more once loaded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Chain
 from plimsoll.core.errors import UserError
 
@@ -24,8 +28,8 @@ def restore_snapshot(chains: Iterable[Chain], snapshot: Snapshot) -> None:
 
 
 def dump(chain: Chain, path: Path) -> None:
-    """Write a node's whole state into a file."""
-    path.write_text(chain.rpc.call("anvil_dumpState", True))
+    """Write a node's state into a file."""
+    path.write_text(chain.rpc.call("anvil_dumpState", False))
 
 
 def load(chain: Chain, path: Path) -> None:
@@ -37,3 +41,8 @@ def load(chain: Chain, path: Path) -> None:
         raise UserError(f"{path}: no dumped state; dump one first")
     chain.rpc.call("anvil_loadState", path.read_text())
     chain.rpc.call("evm_setTime", chain.block().timestamp)
+
+
+def is_forgotten(error: RpcError) -> bool:
+    """Whether a node refused because it has no state of that block any more: the block is older than its dump."""
+    return "BlockOutOfRange" in error.message

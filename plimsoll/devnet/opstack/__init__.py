@@ -25,8 +25,8 @@ with OpStack.boot() as stack:                       # under 1 s; OpStackSettings
 `resolve` the proposer. `stack.sequencer` stops, starts, censors; `stack.reorganise_l1` and `reorganise_l2` take
 blocks back; `stack.advance` lets time pass on both chains; `stack.snapshot` and `restore` go back to a moment.
 
-To attach to a rollup that runs already (another process, after a restart): `OpStack(l1, l2, settings)`; no state is
-kept but on the chains. A deposit from a contract on L1 has the sender `aliased(contract)` on L2.
+To attach to a rollup that runs already (another process, after a restart): `OpStack(Chain(l1_url), Chain(l2_url))`; no
+state is kept but on the chains. A deposit from a contract on L1 has the sender `aliased(contract)` on L2.
 
 What it is not: L2's blocks are the L2 node's own and not derived from data on L1, there are no batches, and a
 transaction of the L1 attributes comes with each new L1 block only, not with each L2 block.

@@ -5,7 +5,7 @@ Source: OP stack specification, "Ecotone: L1 attributes", "Network upgrade autom
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eth_utils import keccak
 
@@ -13,6 +13,7 @@ from plimsoll.devnet.opstack.predeploys import DEPOSITOR, PREDEPLOYS
 from plimsoll.sdk.rollup.derivation import Deposit, source_hash
 
 ATTRIBUTES_GAS = 1_000_000
+_FAILING_GAS = 100_000
 
 _ATTRIBUTES_DOMAIN, _UPGRADE_DOMAIN = 1, 2
 
@@ -47,6 +48,14 @@ class Attributes:
         )
         source = source_hash(_ATTRIBUTES_DOMAIN, keccak(_bytes(self.block_hash) + _word(self.sequence_number)))
         return Deposit(source, DEPOSITOR, PREDEPLOYS["L1Block"], 0, 0, ATTRIBUTES_GAS, data)
+
+
+def failing(deposit: Deposit) -> Deposit:
+    """One in its place that fails on L2: its mint stays and its sender's nonce goes up, and that is all.
+
+    The specification's effect of a deposit that can't even start, for want of gas or ether.
+    """
+    return replace(deposit, to=PREDEPLOYS["L1Block"], value=0, gas=_FAILING_GAS, data=b"\xff" * 4)
 
 
 def upgrade_deposit(intent: str, to: str, data: bytes) -> Deposit:

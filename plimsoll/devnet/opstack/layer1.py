@@ -9,11 +9,12 @@ from typing import Any
 from eth_account import Account
 
 from plimsoll.chain.contracts import Deployed, Interface, artifact, created_address
-from plimsoll.chain.transactions import Call, Chain, Signer
+from plimsoll.chain.transactions import Call, Chain, Reverted, Signer
+from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.devnet.accounts import dev_account, dev_accounts
 from plimsoll.devnet.opstack.contracts import bedrock_interface, creation, deployed
-from plimsoll.devnet.opstack.settings import CLOCK_EXTENSION_SECONDS, L1_CHAIN_ID, OpStackSettings, role_key
+from plimsoll.devnet.opstack.settings import CLOCK_EXTENSION_SECONDS, OpStackSettings, role_key
 
 CANNON = 0
 """The type of dispute game that the portal respects."""
@@ -78,6 +79,33 @@ def attach_layer1(chain: Chain, settings: OpStackSettings) -> Layer1:
     kinds = {"OptimismPortal": "OptimismPortal2"} if settings.portal == "games" else {}
     contracts = {name: deployed(kinds.get(name, name), address, chain) for name, address in proxies(settings).items()}
     return Layer1(contracts, Deployed.of(TOKEN, token_address(), chain))
+
+
+def read_settings(chain: Chain) -> OpStackSettings:
+    """Of a system that was deployed with whatever settings; the sequencing window, which L1 doesn't know, by default.
+
+    Raises UserError where there is none.
+    """
+    at = proxies()
+    if not chain.code(at["OptimismPortal"]):
+        raise UserError(f"{chain.uri}: no rollup of a devnet is deployed there; boot one")
+    portal = deployed("OptimismPortal2", at["OptimismPortal"], chain)
+    try:
+        maturity = portal.call("proofMaturityDelaySeconds")
+    except Reverted:
+        oracle = deployed("L2OutputOracle", proxies(OpStackSettings(portal="oracle"))["L2OutputOracle"], chain)
+        return OpStackSettings(
+            portal="oracle",
+            proof_maturity_seconds=oracle.call("finalizationPeriodSeconds"),
+            output_interval=oracle.call("submissionInterval"),
+        )
+    factory = deployed("DisputeGameFactory", at["DisputeGameFactory"], chain)
+    game = deployed("FaultDisputeGame", factory.call("gameImpls", CANNON), chain)
+    return OpStackSettings(
+        proof_maturity_seconds=maturity,
+        air_gap_seconds=portal.call("disputeGameFinalityDelaySeconds"),
+        game_clock_seconds=game.call("maxClockDuration"),
+    )
 
 
 def deploy_layer1(chain: Chain, settings: OpStackSettings, *, l2_chain_id: int) -> Layer1:
@@ -209,6 +237,3 @@ class _Plan:
         logic = self._create(kind, *constructor)
         setup = bedrock_interface(kind).function("initialize", len(arguments)).encode(arguments)
         self._call("Proxy", self._at[name], "upgradeToAndCall", logic, setup)
-
-
-__all__ = ["INIT_BOND", "L1_CHAIN_ID", "Layer1", "attach_layer1", "deploy_layer1", "proxies", "token_address"]

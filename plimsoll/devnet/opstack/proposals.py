@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from plimsoll.chain.contracts import Deployed
+from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Call, Chain, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.devnet.opstack.contracts import deployed
 from plimsoll.devnet.opstack.layer1 import CANNON, INIT_BOND, Layer1
 from plimsoll.devnet.opstack.settings import OpStackSettings, role_key
+from plimsoll.devnet.state import is_forgotten
 from plimsoll.sdk.rollup.proofs import output_root
 
 IN_PROGRESS, CHALLENGER_WINS, DEFENDER_WINS = range(3)
@@ -55,12 +57,23 @@ def covering(proposer: Proposer, l2: Chain, block_number: int) -> Proposal | Non
     found = None
     head = l2.block_number
     for proposal in proposer.newest_first():
-        if (
-            block_number <= proposal.block_number <= head
-            and output_root(l2, proposal.block_number).hash == proposal.root
-        ):
+        if block_number <= proposal.block_number <= head and _is_honest(proposal, l2):
             found = proposal
     return found
+
+
+def _is_honest(proposal: Proposal, l2: Chain) -> bool:
+    try:
+        return output_root(l2, proposal.block_number).hash == proposal.root
+    except RpcError as error:
+        if is_forgotten(error):
+            return False  # nothing can be proven against it
+        raise
+
+
+def _proposer(l1: Chain) -> Signer:
+    """Anew each time: its nonce may have been taken back with a snapshot or a reorganisation."""
+    return Signer(l1, role_key("proposer"), name="proposer")
 
 
 class GameProposer:
@@ -69,7 +82,6 @@ class GameProposer:
     def __init__(self, l1: Chain, l2: Chain, system: Layer1, settings: OpStackSettings) -> None:
         self._l1, self._l2, self._settings = l1, l2, settings
         self._factory = system["DisputeGameFactory"]
-        self._signer = Signer(l1, role_key("proposer"), name="proposer")
 
     def propose(self, root: bytes | None = None) -> Proposal:
         """Of the newest L2 block. One that is claimed already is returned as it is."""
@@ -81,7 +93,9 @@ class GameProposer:
             self._l2.rpc.call("evm_mine")  # a game must be of another block or another root
             number = self._l2.block_number
         claim = root or output_root(self._l2, number).hash
-        self._factory.transact(self._signer, "create", CANNON, claim, number.to_bytes(32, "big"), value=INIT_BOND)
+        self._factory.transact(
+            _proposer(self._l1), "create", CANNON, claim, number.to_bytes(32, "big"), value=INIT_BOND
+        )
         # the portal wants proofs to be later than the game; here blocks of one second have the same time
         self._l1.rpc.batch([("evm_increaseTime", [1]), ("evm_mine", [])])
         newest = latest(self)
@@ -102,8 +116,9 @@ class GameProposer:
                 break  # older ones were resolved before it
             if now >= proposal.proposed_at + self._settings.game_clock_seconds:
                 game = self.game(proposal)
-                game.transact(self._signer, "resolveClaim", 0, 0)
-                game.transact(self._signer, "resolve")
+                signer = _proposer(self._l1)
+                game.transact(signer, "resolveClaim", 0, 0)
+                game.transact(signer, "resolve")
                 resolved.append(proposal)
         return resolved
 
@@ -130,16 +145,20 @@ class OracleProposer:
     def __init__(self, l1: Chain, l2: Chain, system: Layer1) -> None:
         self._l1, self._l2 = l1, l2
         self._oracle = system["L2OutputOracle"]
-        self._signer = Signer(l1, role_key("proposer"), name="proposer")
 
     def propose(self, root: bytes | None = None) -> Proposal:
-        """All outputs up to the newest L2 block. Where none is due, L2 mines blocks until one is."""
+        """All outputs that are due, up to one that covers the newest L2 block: L2 mines blocks until that one is due.
+
+        One that covers it already is returned as it is.
+        """
+        head, last = self._l2.block_number, latest(self)
+        if root is None and last is not None and last.block_number >= head:
+            return last
         first, interval = self._oracle.call("nextBlockNumber"), self._oracle.call("submissionInterval")
-        missing = first - self._l2.block_number
-        if missing > 0:
-            self._l2.rpc.call("anvil_mine", hex(missing))
-        due = range(first, self._l2.block_number + 1, interval)
-        self._signer.send_many([self._output(number, root) for number in due], check=True)
+        target = first + max(-(-(head - first) // interval), 0) * interval
+        self._l2.rpc.call("anvil_mine", hex(target - head))
+        due = range(first, target + 1, interval)
+        _proposer(self._l1).send_many([self._output(number, root) for number in due], check=True)
         newest = latest(self)
         assert newest is not None
         return newest

@@ -7,21 +7,44 @@ its hash, so that it may be stopped anywhere and started again, and no deposit e
 from __future__ import annotations
 
 import bisect
-import threading
+import fcntl
+import hashlib
+import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 from plimsoll.chain.contracts import Deployed, Occurrence
+from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Block, BlockId, Chain, Receipt
 from plimsoll.core.errors import UserError
-from plimsoll.devnet.opstack.deposits import Attributes, upgrade_deposit
+from plimsoll.devnet.opstack.deposits import Attributes, failing, upgrade_deposit
 from plimsoll.devnet.opstack.layer1 import Layer1
 from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
-from plimsoll.devnet.opstack.sequencer import Sequencer
+from plimsoll.devnet.opstack.sequencer import Sequencer, is_collision
+from plimsoll.devnet.state import is_forgotten
 from plimsoll.sdk.rollup.derivation import Deposit, user_deposit
 
 _NO_HASH = "0x" + "00" * 32
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """One relayer of an L2 at a time on this machine: two that look and send at once would execute a deposit twice."""
+    path = Path(tempfile.gettempdir()) / f"plimsoll-relayer-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
+    while True:
+        with path.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+                continue  # whoever had it has removed it
+            try:
+                yield
+                return
+            finally:
+                path.unlink(missing_ok=True)
 
 
 class Origin(NamedTuple):
@@ -32,7 +55,7 @@ class Origin(NamedTuple):
 
 
 class Relayer:
-    """Derives L2 from L1 as far as L1 goes. Threads may share it."""
+    """Derives L2 from L1 as far as L1 goes. Threads may share it, and processes may have one each."""
 
     def __init__(self, l1: Chain, l2: Chain, system: Layer1, sequencer: Sequencer, *, window_seconds: int) -> None:
         """`window_seconds` of L1's time pass before deposits enter L2 without the sequencer."""
@@ -44,7 +67,6 @@ class Relayer:
         self._l1_block = predeploy("L1Block", l2)
         self._sequencer = sequencer
         self._window_seconds = window_seconds
-        self._lock = threading.Lock()
 
     def activate_fees(self) -> None:
         """Charge for L1 data as since Fjord, from the first attributes on. On a fresh L2, once."""
@@ -60,7 +82,7 @@ class Relayer:
         Where L1 was reorganised, L2 first goes back to what is still true, and its users' transactions come again.
         While the sequencer is down, only what is older than the sequencing window enters.
         """
-        with self._lock:
+        with _alone(self._l2.uri):
             self._follow_reorganisation()
             origin = self.origin()
             last = self._newest()
@@ -130,11 +152,20 @@ class Relayer:
             raise UserError(f"{self._l2.uri}: the attributes of L1 block {block.number} were refused")
 
     def _include(self, deposit: Deposit) -> tuple[Receipt, bool]:
-        """The receipt of a deposit, and whether it was executed just now."""
-        known = self._l2.rpc.call("eth_getTransactionByHash", deposit.tx_hash)
-        if known is not None and known["blockNumber"] is not None:
-            return self._l2.wait_for(deposit.tx_hash), False
-        return self._sequencer.include(deposit), True
+        """The receipt of a deposit, and whether it was executed just now.
+
+        One that anvil refuses for want of gas or ether fails on L2 in another form, under another hash.
+        """
+        for form in (deposit, failing(deposit)):
+            known = self._l2.rpc.call("eth_getTransactionByHash", form.tx_hash)
+            if known is not None and known["blockNumber"] is not None:
+                return self._l2.wait_for(form.tx_hash), False
+        try:
+            return self._sequencer.include(deposit), True
+        except RpcError as error:
+            if is_collision(error):  # its sender's other transaction doesn't get mined
+                raise
+            return self._sequencer.include(failing(deposit)), True
 
     def _follow_reorganisation(self) -> None:
         """Take L2 back to its newest block that builds on what is L1 now."""
@@ -145,7 +176,12 @@ class Relayer:
         self._sequencer.rewind_to(max(first_wrong - 1, 0), resend=True)
 
     def _is_canonical(self, block_number: int) -> bool:
-        origin = self.origin(block_number)
+        try:
+            origin = self.origin(block_number)
+        except RpcError as error:
+            if is_forgotten(error):
+                return True  # it came with a dump, and L2 can't go back to before that
+            raise
         if origin.block_hash == _NO_HASH:
             return True
         found = self._l1.rpc.call("eth_getBlockByNumber", hex(origin.number), False)

@@ -26,8 +26,6 @@ BUILD_SECONDS = 0.01
 INCLUDE_SECONDS = 30.0
 
 _DEPOSIT = hex(DEPOSIT_TYPE)
-_COLLISION = "underpriced"
-"""anvil refuses a deposit while another transaction of its sender waits in the pool."""
 
 
 class Sequencer:
@@ -127,7 +125,7 @@ class Sequencer:
             except RpcError as error:
                 if self._l2.rpc.call("eth_getTransactionByHash", deposit.tx_hash) is not None:
                     return
-                if _COLLISION not in error.message.lower() or time.monotonic() > deadline:
+                if not is_collision(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(BUILD_SECONDS)
 
@@ -141,6 +139,11 @@ class Sequencer:
         builder, self._builder = self._builder, None
         if builder is not None:
             builder.stop()
+
+
+def is_collision(error: RpcError) -> bool:
+    """Whether anvil refused a deposit because another transaction of its sender waits in the pool."""
+    return "underpriced" in error.message.lower()
 
 
 class _Builder:

@@ -8,15 +8,17 @@ from contextlib import ExitStack, contextmanager
 from plimsoll.chain.contracts import Deployed
 from plimsoll.chain.transactions import Chain, Receipt, Signer
 from plimsoll.core.errors import UserError
+from plimsoll.core.units import WAD
+from plimsoll.deploy.code import PROBE
 from plimsoll.devnet.accounts import dev_accounts
 from plimsoll.devnet.anvil import CHAIN_ID, Anvil, AnvilSettings
 from plimsoll.devnet.opstack.contracts import registry
-from plimsoll.devnet.opstack.layer1 import L1_CHAIN_ID, Layer1, attach_layer1, deploy_layer1
+from plimsoll.devnet.opstack.layer1 import Layer1, attach_layer1, deploy_layer1, read_settings
 from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
 from plimsoll.devnet.opstack.proposals import GameProposer, OracleProposer, Proposal, Proposer, covering, latest
 from plimsoll.devnet.opstack.relayer import Relayer
 from plimsoll.devnet.opstack.sequencer import Sequencer
-from plimsoll.devnet.opstack.settings import OpStackSettings
+from plimsoll.devnet.opstack.settings import L1_CHAIN_ID, OpStackSettings
 from plimsoll.devnet.opstack.token import bridged_token, prepare_bridged_token
 from plimsoll.devnet.state import Snapshot, restore_snapshot, take_snapshot
 from plimsoll.sdk.rollup.proofs import Proof, Withdrawal, prove_withdrawal, withdrawals_in
@@ -37,9 +39,18 @@ class OpStack:
     """
 
     def __init__(
-        self, l1: Chain, l2: Chain, settings: OpStackSettings, *, l2_signers: dict[str, Signer] | None = None
+        self,
+        l1: Chain,
+        l2: Chain,
+        settings: OpStackSettings | None = None,
+        *,
+        l2_signers: dict[str, Signer] | None = None,
     ) -> None:
-        """Attach to nodes on which everything is deployed already. Reads nothing yet."""
+        """Attach to nodes on which everything is deployed already. `settings` are read from L1 by default.
+
+        Raises UserError where nothing is deployed.
+        """
+        settings = settings or read_settings(l1)
         self.settings = settings
         self.l1, self.l2 = l1, l2
         self.layer1: Layer1 = attach_layer1(l1, settings)
@@ -143,6 +154,13 @@ class OpStack:
     def escrow(self) -> int:
         """Token units that the bridge holds on L1."""
         return int(self.l1_token.call("balanceOf", self.l1_contract("L1StandardBridge")))
+
+    @property
+    def on_the_way(self) -> int:
+        """Token units that left L2 and haven't arrived on L1; escrow is L2's supply and these, once all is relayed."""
+        left = self.l2_contract("L2StandardBridge").history("ERC20BridgeInitiated")
+        arrived = self.l1_contract("L1StandardBridge").history("ERC20BridgeFinalized")
+        return sum(int(event["amount"]) for event in left) - sum(int(event["amount"]) for event in arrived)
 
     # --- withdrawals ---
 
@@ -251,6 +269,8 @@ def deploy_op_stack(
     for name, contract in stack.layer1.contracts.items():
         report(f"L1       {name:<28} {contract.address}")
     prepare_bridged_token(l2)
+    # with fees for L1 data anvil refuses even calls from an address that has no ether, unlike a real node
+    l2.rpc.call("anvil_setBalance", PROBE, hex(WAD))
     stack.relayer.activate_fees()
     stack.relay()
     return stack

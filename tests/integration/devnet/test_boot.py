@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -179,7 +180,7 @@ def test_command__wrong_option__exit_code_2(arguments: list[str]) -> None:
 
 
 def test_command__deploys_with_ape__and_leaves_nothing_behind(built: None, tmp_path: Path) -> None:
-    """The whole way: node, ape's deploy script, SIGTERM."""
+    """The whole way: both nodes, ape's deploy script, the rollup at work, SIGTERM."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
@@ -201,7 +202,11 @@ def test_command__deploys_with_ape__and_leaves_nothing_behind(built: None, tmp_p
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    assert "devnet: 38 transactions" in (tmp_path / "log").read_text()
+    log_text = (tmp_path / "log").read_text()
+    assert "devnet: 38 transactions" in log_text
+    assert re.search(r"^L1: http://127\.0\.0\.1:\d+, chain 900$", log_text, re.MULTILINE)
+    assert "a withdrawal waits: 60 s game clock, 60 s air gap, 120 s after its proof" in log_text
+    assert "rollup   " not in log_text
     assert not (tmp_path / "devnet.json").exists()
     with pytest.raises(RpcUnavailable):
         RpcClient(url).call("eth_chainId")

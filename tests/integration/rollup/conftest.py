@@ -126,7 +126,7 @@ class Crossing:
         return code
 
     def check(self) -> None:
-        """Nothing is on its way: L1's escrow is L2's supply, the vault's tokens are all claims, and the gateway's its own."""
+        """Nothing is on its way: L1's escrow is L2's supply, the vault's tokens are all claims."""
         sums = add_up(self.rollup)
         assert sums.escrow == sums.supply
         assert sums.vault_equals_claims, f"the vault holds {sums.held}, and claims are {sums.claims}"
@@ -137,13 +137,13 @@ class Crossing:
 
 @pytest.fixture(scope="session")
 def booted(built: None) -> Iterator[Devnet]:
-    with boot_devnet(rollup=OpStackSettings()) as devnet:
+    with boot_devnet(rollup=OpStackSettings(), trader_dollars=0) as devnet:
         yield devnet
 
 
 @pytest.fixture(scope="session")
 def booted_oracle(built: None) -> Iterator[Devnet]:
-    with boot_devnet(rollup=OpStackSettings(portal="oracle")) as devnet:
+    with boot_devnet(rollup=OpStackSettings(portal="oracle"), trader_dollars=0) as devnet:
         yield devnet
 
 

@@ -88,7 +88,7 @@ def test_forced_exit__a_sequencer_that_censors_and_no_publisher__push_sources_fi
     crossing.devnet.advance(130)
     crossing.devnet.push(crossing.devnet.prices, crossing.devnet.now)
     step = exit_of(crossing).next_step()
-    assert [call.label for call in step.calls][0] == "fill ETH/USD at the push sources"
+    assert step.calls[0].label == "fill ETH/USD at the push sources"
     send_all(crossing, step.calls)
     assert all_ok(crossing.stack.relay())
     assert crossing.position() == 0
