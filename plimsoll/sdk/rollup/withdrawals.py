@@ -20,6 +20,9 @@ from plimsoll.sdk.rollup.outputs import GameOutputs, OracleOutputs
 from plimsoll.sdk.rollup.proofs import Withdrawal, prove_withdrawal
 from plimsoll.sdk.rollup.stages import Outputs, Stage, Standing
 
+RELAY_GAS = 300_000
+"""On L1, for the messenger and the bridge beside what the message asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -137,7 +140,8 @@ class Withdrawals:
             call = self.outputs.finalise(withdrawal, standing)
             return [signer.send(call.to, call.data)]
         if standing.stage is Stage.FAILED:
-            return [signer.send(withdrawal.target, withdrawal.data)]
+            # not estimated: with too little gas the messenger doesn't fail, it only notes that the message did
+            return [signer.send(withdrawal.target, withdrawal.data, gas=withdrawal.gas_limit + RELAY_GAS)]
         return []
 
     def _prove(self, withdrawal: Withdrawal, standing: Standing, signer: Signer) -> Receipt:

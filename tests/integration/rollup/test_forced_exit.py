@@ -93,7 +93,7 @@ def test_forced_exit__a_sequencer_that_censors_and_no_publisher__push_sources_fi
     assert all_ok(crossing.stack.relay())
     assert crossing.position() == 0
     crossing.stack.sequencer.uncensor(alice)
-    assert paid_on_l1(crossing) > 9_900 * 10**6
+    assert paid_on_l1(crossing) > 9_850 * 10**6  # half a percent and the bound of a push source against her
     crossing.check()
 
 
