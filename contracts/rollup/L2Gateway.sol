@@ -18,7 +18,8 @@ contract L2Gateway is IL2Gateway {
     using SafeERC20 for IERC20;
 
     /// @dev Predeploys, at the same addresses on every rollup of the OP stack.
-    ICrossDomainMessenger private constant MESSENGER = ICrossDomainMessenger(0x4200000000000000000000000000000000000007);
+    ICrossDomainMessenger private constant MESSENGER =
+        ICrossDomainMessenger(0x4200000000000000000000000000000000000007);
     IStandardBridge private constant BRIDGE = IStandardBridge(0x4200000000000000000000000000000000000010);
     /// @dev An L1 contract appears on L2 at its address plus this, so that nobody is taken for it who has its address here.
     uint160 private constant ALIAS_OFFSET = uint160(0x1111000000000000000000000000000000001111);

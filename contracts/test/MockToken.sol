@@ -11,9 +11,6 @@ contract MockToken is ERC20 {
     /// @notice Whether transfers to `account` revert now.
     event BlacklistChanged(address indexed account, bool blacklisted);
 
-    /// @notice What it would stand for, were it a token of the OP stack's factory.
-    address public constant remoteToken = address(0x1111);
-
     uint8 private immutable DECIMALS;
 
     mapping(address account => bool) public isBlacklisted;
@@ -33,6 +30,11 @@ contract MockToken is ERC20 {
     function setBlacklisted(address account, bool blacklisted) external {
         isBlacklisted[account] = blacklisted;
         emit BlacklistChanged(account, blacklisted);
+    }
+
+    /// @notice What it would stand for on L1, were it a token of the OP stack's factory.
+    function remoteToken() external pure returns (address) {
+        return address(0x1111);
     }
 
     function decimals() public view override returns (uint8) {

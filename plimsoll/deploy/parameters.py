@@ -53,7 +53,7 @@ CONTRACTS = {
     "treasury": address(),
     "data_streams": optional_address(),
     "pyth": optional_address(),
-    "l1_gateway": optional_address(),
+    "l1_gateway": address_or_none(required=False),
 }
 GOVERNANCE = {
     "governor": address(),

@@ -226,7 +226,7 @@ def test_parse__sources_of_every_kind__ids_as_the_adapters_take_them() -> None:
     assert average.feed_id == "0x" + feed_id(POOL, 600, 6, 18, inverted=True).hex()
     assert (average.contract, average.pool_decimals, average.max_age) == (POOL, (6, 18), 3_600)
     assert found.source_kinds == {"api3", "chainlink", "datastreams", "pyth", "uniswap"}
-    assert contracts_of(found) == (*CONTRACTS, "DataStreamsAdapter", "PythAdapter", "UniswapV3Adapter")
+    assert contracts_of(found) == (*CONTRACTS, "DataStreamsAdapter", "PythAdapter", "UniswapV3Adapter", "L2Gateway")
 
 
 def test_contracts_of__no_such_source__only_what_is_always_there() -> None:
