@@ -230,7 +230,10 @@ def test_parse__sources_of_every_kind__ids_as_the_adapters_take_them() -> None:
 
 
 def test_contracts_of__no_such_source__only_what_is_always_there() -> None:
-    assert contracts_of(load("devnet")) == CONTRACTS
+    devnet = load("devnet")
+    nowhere = parse(DEVNET.replace(devnet.l1_gateway, "none"), FILE)
+    assert (nowhere.has_bridge, contracts_of(nowhere)) == (False, CONTRACTS)
+    assert (devnet.has_bridge, contracts_of(devnet)) == (True, (*CONTRACTS, "L2Gateway"))
 
 
 @pytest.mark.parametrize(
