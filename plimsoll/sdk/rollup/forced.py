@@ -31,6 +31,8 @@ from plimsoll.sdk.views import Views
 
 FALLBACK_DELAY = 60
 """Seconds after an order's time from which signed data fills it, and of silence; OrderBook's FALLBACK_DELAY."""
+FORCED_WINDOW = 120
+"""Seconds of silence from which the push sources fill it; OrderBook's FORCED_WINDOW."""
 ALL = 2**256 - 1
 PENDING_BLOCKS = 14_400
 """Blocks of L1 in which deposits are looked for that L2 has not executed: two days, four times the usual window."""
@@ -71,7 +73,7 @@ class Round(Enum):
     """What the exit is at, in words."""
 
     PLACE = "cancel, and place orders that only reduce"
-    WAIT = "wait: signed prices fill the orders from a minute after their time"
+    WAIT = "wait: signed prices fill the orders from a minute after their time, the push sources after two of silence"
     LEAVE = "fill the orders, and withdraw everything to L1"
     DONE = "nothing is left to do but to follow the withdrawal: ape run withdrawals"
 
@@ -144,11 +146,30 @@ class ForcedExit:
         open_exits = {market: one for market, one in exits.items() if held.get(market)}
         if not held and not snapshot.withdrawable:
             return Step(Round.DONE)
-        ready_at = max((one.settle_from + FALLBACK_DELAY for one in open_exits.values()), default=0)
-        if self._rollup.l1.block().timestamp < ready_at:
+        brought = payloads or {}
+        ready_at = max((self._ready_at(one, market in brought) for market, one in open_exits.items()), default=0)
+        if self._now < ready_at:
             return Step(Round.WAIT, ready_at=ready_at)
-        fills = [self._fill(one.order, (payloads or {}).get(market, ())) for market, one in open_exits.items()]
+        fills = [self._fill(one.order, brought.get(market, ())) for market, one in open_exits.items()]
         return Step(Round.LEAVE, (*fills, self._withdraw(to)))
+
+    @property
+    def _now(self) -> int:
+        """L1's time, which L2 takes where it is behind."""
+        return self._rollup.l1.block().timestamp
+
+    def _recorded_at(self, market: int) -> int:
+        return int(self._rollup.contracts.oracle.call("price", market)[2])
+
+    def _is_silent(self, market: int) -> bool:
+        return self._now > self._recorded_at(market) + FALLBACK_DELAY
+
+    def _ready_at(self, exit_: _Exit, has_data: bool) -> int:
+        """By signed data a minute after an order's time, by the push sources after two of silence."""
+        ready, market = exit_.settle_from + FALLBACK_DELAY, exit_.order.market_id
+        if has_data or not self._is_silent(market):
+            return ready
+        return max(ready, self._recorded_at(market) + FORCED_WINDOW + 1)
 
     def pending(self) -> list[Pending]:
         """The caller's deposits that L2 has not executed yet, oldest first."""
@@ -186,9 +207,8 @@ class ForcedExit:
     def _fill(self, order: Order, payloads: Sequence[bytes]) -> ForcedCall:
         """By signed data where nobody has recorded a price for a minute; else at the newest record, as any keeper."""
         book = self._rollup.contracts.order_book
-        _, _, published_at = self._rollup.contracts.oracle.call("price", order.market_id)
         name = self._client.market_name(order.market_id)
-        if self._rollup.l1.block().timestamp > published_at + FALLBACK_DELAY:
+        if self._is_silent(order.market_id):
             how = "signed prices" if payloads else "the push sources"
             return _forced(book, "executeForced", f"fill {name} at {how}", order, list(payloads))
         return _forced(book, "executeBatch", f"fill {name} at the newest record", [order], [])

@@ -85,7 +85,10 @@ def test_forced_exit__a_sequencer_that_censors_and_no_publisher__push_sources_fi
     assert [call.label for call in step.calls] == ["cancel all orders", "close ETH/USD"]
     send_all(crossing, step.calls)
     assert all_ok(crossing.stack.relay())
-    crossing.devnet.advance(130)
+    crossing.devnet.advance(65)
+    assert exit_of(crossing).next_step().round is Round.WAIT  # two minutes of silence, where nothing signed is brought
+    assert exit_of(crossing).next_step(signed(crossing)).round is Round.LEAVE
+    crossing.devnet.advance(65)
     crossing.devnet.push(crossing.devnet.prices, crossing.devnet.now)
     step = exit_of(crossing).next_step()
     assert step.calls[0].label == "fill ETH/USD at the push sources"
