@@ -166,7 +166,7 @@ def _keep_prices(devnet: Devnet) -> None:
     }
     try:
         if due:
-            devnet.record(due)
+            devnet.record(due, trade=True)
     except (Reverted, RpcError, UserError) as error:  # a price that somebody else recorded meanwhile, above all
         _say(f"prices   {error}")
 

@@ -20,31 +20,30 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from plimsoll.chain.contracts import Deployed
 from plimsoll.chain.transactions import Call, Chain, Receipt, Signer
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
-from plimsoll.core.units import WAD
 from plimsoll.deploy import parameters as deployment
 from plimsoll.deploy.apply import apply
 from plimsoll.deploy.l1_gateway import deploy_l1_gateway
 from plimsoll.deploy.manifest import Manifest, manifest_path
 from plimsoll.deploy.parameters import Market, Parameters
-from plimsoll.devnet.accounts import dev_accounts, publisher_keys
+from plimsoll.devnet.accounts import dev_accounts
 from plimsoll.devnet.anvil import Anvil, AnvilSettings
-from plimsoll.devnet.environment import Environment, deploy_environment
+from plimsoll.devnet.environment import PRICES, REPORTER, Environment, deploy_environment
 from plimsoll.devnet.opstack.contracts import registry
+from plimsoll.devnet.opstack.predeploys import PREDEPLOYS
 from plimsoll.devnet.opstack.settings import L1_CHAIN_ID, OpStackSettings
 from plimsoll.devnet.opstack.stack import OpStack, deploy_op_stack, signers_of
 from plimsoll.devnet.opstack.token import mint_unbacked
+from plimsoll.devnet.sources import Sources
 from plimsoll.devnet.state import Snapshot, restore_snapshot, take_snapshot
-from plimsoll.sdk.oracle import Publisher
 
 PARAMETERS = "devnet"
-PRICES: Mapping[str, int] = {"ETH/USD": 2_500 * WAD, "BTC/USD": 60_000 * WAD}
-"""WAD dollars, at first."""
 TRADER_DOLLARS = 1_000_000
 POOL_DOLLARS = 20_000_000
 FUND_DOLLARS = 1_000_000
@@ -52,6 +51,7 @@ FUND_DOLLARS = 1_000_000
 BASE_FEE = 1_000_000
 """Wei of a unit of gas, at first: about what rollups charge, so that keepers find what they find there."""
 GAS_LIMIT = 60_000_000
+GAS_TO_REPORT = 300_000
 POLL_SECONDS = 0.02
 L1_BLOCK_TIME = 2
 """Seconds between blocks of L1 where L2 mines by itself; Ethereum's are 12 apart."""
@@ -77,7 +77,6 @@ class Devnet:
     manifest_path: Path
     environment: Environment
     signers: dict[str, Signer]
-    publisher_keys: tuple[str, ...]
     block_time: int | None = None
     """Seconds between blocks; None where each transaction is mined at once."""
     prices: dict[str, int] = field(default_factory=dict)
@@ -105,19 +104,28 @@ class Devnet:
         """Raises UserError where there is none of that name."""
         return self.parameters.market(name)
 
-    def publisher(self, market: str) -> Publisher:
-        """Signs prices of a market for all its pull sources."""
-        self.market(market)
-        return Publisher.from_keys(self.publisher_keys, market)
+    @cached_property
+    def sources(self) -> Sources:
+        """Each price source by itself, for whoever wants one to lie or to fall silent."""
+        signer = self.signers["faucet"]
+        return Sources(self.contract("OracleAggregator"), self.addresses, self.environment, self.parameters, signer)
 
     def price_data(self, prices: Mapping[str, int], published_at: int) -> list[bytes]:
-        """Signed updates of markets, as the contracts take them: WAD dollars and Unix seconds."""
-        return [self.publisher(name).item(self.market(name).id, price, published_at) for name, price in prices.items()]
+        """Updates of markets that all pull sources sign, as the contracts take them: WAD dollars and Unix seconds."""
+        return [self.sources.item(name, price, published_at) for name, price in prices.items()]
 
     def record(
-        self, prices: Mapping[str, int] | None = None, *, published_at: int | None = None, signer: str = "faucet"
+        self,
+        prices: Mapping[str, int] | None = None,
+        *,
+        published_at: int | None = None,
+        signer: str = "faucet",
+        trade: bool = False,
     ) -> Receipt:
-        """Record prices of markets, the last ones where none are given. The push feeds follow.
+        """Record prices of markets, the last ones where none are given: what all pull sources say.
+
+        The push feeds follow. The pools do with `trade`: they bound nothing for as long as nobody trades them, and then
+        their average lags behind a jump, so that the market only reduces for minutes.
 
         Published now unless told otherwise. Where nothing is mined by itself, time passes first: blocks of one second
         have the same time, and a record must be newer than the last.
@@ -129,7 +137,8 @@ class Devnet:
         oracle = self.contract("OracleAggregator")
         update = oracle.prepare("update", self.price_data(prices, at), gas=1_000_000 * len(prices))
         # in one block where that is possible, so that the push feeds don't lag behind
-        receipt = self.signers[signer].send_many([*self._pushes(prices, at), update], check=True)[-1]
+        bounds = self._bounds(prices, at) if trade else self._pushes(prices, at)
+        receipt = self.signers[signer].send_many([*bounds, update], check=True)[-1]
         self.prices.update(prices)
         return receipt
 
@@ -152,6 +161,21 @@ class Devnet:
             for name, price in prices.items()
             if name in self.environment.feeds
         ]
+
+    def _bounds(self, prices: Mapping[str, int], at: int) -> list[Call]:
+        return [call for name, price in prices.items() for call in self.sources.bound_calls(name, price, at)]
+
+    def report_sequencer(self, is_down: bool) -> None:
+        """Have the uptime feed say that the sequencer is down, or back: by a message from L1 where there is one."""
+        if self.stack is None:
+            self.sources.report_sequencer(is_down=is_down)
+            return
+        report = self.environment.sequencer_report(is_down, self.now)
+        messenger = self.stack.l1_contract("L1CrossDomainMessenger")
+        messenger.transact(
+            self.stack.l1_signers[REPORTER], "sendMessage", self.environment.uptime, report, GAS_TO_REPORT
+        )
+        self.stack.relay()
 
     def mint(self, to: str, dollars: int) -> None:
         """Give an address whole dollars of the token: bridged from L1 where there is one."""
@@ -239,7 +263,7 @@ def boot_devnet(
         port: of L2's anvil, a free one by default.
         block_time: seconds between blocks, mined whether there are transactions or not; None mines each at once.
         timestamp: Unix seconds at which the chain's clock starts once all is there; now by default.
-        prices: WAD dollars by market name, recorded last; empty for none.
+        prices: WAD dollars by market name, recorded last; empty for none. The pools start at them, or at PRICES.
         trader_dollars: what each of provider, keeper, alice, bob and carol gets, in whole dollars of the token.
         pool_dollars, fund_dollars: what the provider brings into pool and insurance fund, by real requests.
         folder: where the manifest is written; a temporary one by default.
@@ -268,7 +292,13 @@ def boot_devnet(
             stop.callback(l1.close)
             stack = deploy_op_stack(l1, chain, rollup, report=report)
         path = manifest_path(loaded.network, folder or temporary)
-        environment = deploy_environment(chain, loaded, report=report)
+        environment = deploy_environment(
+            chain,
+            loaded,
+            prices=prices,
+            messenger=None if stack is None else PREDEPLOYS["L2CrossDomainMessenger"],
+            report=report,
+        )
         manifest = (deploy or deploy_in_process)(loaded, chain, path, report)
         if stack is not None and loaded.has_bridge:
             gateway = manifest.contract("L2Gateway", chain)
@@ -282,7 +312,6 @@ def boot_devnet(
             manifest_path=path,
             environment=environment,
             signers=signers_of(chain) if stack is None else stack.l2_signers,
-            publisher_keys=publisher_keys(),
             stack=stack,
         )
         _give_money(devnet, trader_dollars, pool_dollars, fund_dollars)

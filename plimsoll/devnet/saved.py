@@ -22,7 +22,6 @@ from plimsoll.chain.transactions import Chain
 from plimsoll.core.errors import UserError
 from plimsoll.deploy import parameters as deployment
 from plimsoll.deploy.manifest import require
-from plimsoll.devnet.accounts import publisher_keys
 from plimsoll.devnet.anvil import Anvil
 from plimsoll.devnet.boot import POLL_SECONDS, Devnet, l1_settings, l2_settings
 from plimsoll.devnet.environment import find_environment
@@ -86,7 +85,6 @@ def load_devnet(folder: Path) -> Iterator[Devnet]:
             manifest_path=manifest,
             environment=find_environment(chain, parameters),
             signers=signers_of(chain) if stack is None else stack.l2_signers,
-            publisher_keys=publisher_keys(),
             prices=dict(about["prices"]),
             stack=stack,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plimsoll.core.units import format_usd
-from plimsoll.devnet.accounts import NAMES, dev_accounts
+from plimsoll.devnet.accounts import NAMES, dev_accounts, publisher_keys, stream_keys
 from plimsoll.devnet.boot import Devnet
 
 PORT = 8901
@@ -48,9 +48,10 @@ def _accounts(devnet: Devnet) -> Iterator[str]:
     for place, ((name, account), balance) in enumerate(zip(dev_accounts().items(), tokens, strict=True)):
         yield f"  TEST::{place}  {name:<9} {account.address}  {account.key}  {balance // unit:>9,} USDC"
     yield ""
-    yield "price publishers (keys of the price sources)"
-    for key in devnet.publisher_keys:
-        yield f"  {key}"
+    yield "price sources: " + ", ".join(devnet.sources.names(next(iter(devnet.prices), "ETH/USD")))
+    for what, keys in (("API3 beacon", publisher_keys()), ("stream signer", stream_keys())):
+        for place, key in enumerate(keys, start=1):
+            yield f"  {what} {place}  {key}"
     yield ""
 
 
@@ -60,7 +61,7 @@ def _commands(network: str) -> Iterator[str]:
         f"ape run verify --network {network}",
         f"ape run roles --network {network}",
         f"ape run keeper executor --network {network} --account TEST::5",
-        f"ape run keeper publisher --network {network} --account TEST::7 --price ETH/USD=2600",
+        f"ape run keeper publisher --network {network} --account TEST::7 --price ETH/USD=2520",
         f"ape run trade deposit 10_000 --network {network} --account TEST::6",
         f"ape run trade buy ETH/USD 2 --wait 20 --network {network} --account TEST::6",
         f"ape run trade show --network {network} --account TEST::6",

@@ -15,7 +15,7 @@ from plimsoll.sdk.rollup.derivation import Deposit, source_hash
 ATTRIBUTES_GAS = 1_000_000
 _FAILING_GAS = 100_000
 
-_ATTRIBUTES_DOMAIN, _UPGRADE_DOMAIN = 1, 2
+_ATTRIBUTES_DOMAIN = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,6 @@ def failing(deposit: Deposit) -> Deposit:
     The specification's effect of a deposit that can't even start, for want of gas or ether.
     """
     return replace(deposit, to=PREDEPLOYS["L1Block"], value=0, gas=_FAILING_GAS, data=b"\xff" * 4)
-
-
-def upgrade_deposit(intent: str, to: str, data: bytes) -> Deposit:
-    """A transaction of the depositor account that a network upgrade brings."""
-    return Deposit(source_hash(_UPGRADE_DOMAIN, keccak(text=intent)), DEPOSITOR, to, 0, 0, ATTRIBUTES_GAS, data)
 
 
 def _word(number: int) -> bytes:

@@ -29,6 +29,8 @@ DEPOSITOR = "0xDeaDDEaDDeAdDeAdDEAdDEaddeAddEAdDEAd0001"
 
 _IMPLEMENTATION_SLOT = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc"
 _ADMIN_SLOT = "0xb53127684a568b3173ae13b9f8a6016e243e63b6e8ee1178d6a717850b5d6103"
+_ECOTONE_AND_FJORD = "0x0101"
+"""GasPriceOracle's two flags: fees as since Fjord, nothing as long as L1Block knows no L1."""
 _INITIALIZE_GAS = 300_000
 
 
@@ -66,7 +68,10 @@ def _genesis(owner: str) -> list[tuple[str, list[str]]]:
             ("anvil_setStorageAt", [address, _IMPLEMENTATION_SLOT, _word(implementation)]),
             ("anvil_setStorageAt", [address, _ADMIN_SLOT, _word(PREDEPLOYS["ProxyAdmin"])]),
         ]
-    return [*changes, ("anvil_setStorageAt", [PREDEPLOYS["ProxyAdmin"], "0x" + "00" * 32, _word(owner)])]
+    first = "0x" + "00" * 32
+    changes.append(("anvil_setStorageAt", [PREDEPLOYS["ProxyAdmin"], first, _word(owner)]))
+    changes.append(("anvil_setStorageAt", [PREDEPLOYS["GasPriceOracle"], first, _word(_ECOTONE_AND_FJORD)]))
+    return changes
 
 
 def _initialize(name: str, argument: str) -> Call:

@@ -21,7 +21,7 @@ from plimsoll.chain.contracts import Deployed, Occurrence
 from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Block, BlockId, Chain, Receipt
 from plimsoll.core.errors import UserError
-from plimsoll.devnet.opstack.deposits import Attributes, failing, upgrade_deposit
+from plimsoll.devnet.opstack.deposits import Attributes, failing
 from plimsoll.devnet.opstack.layer1 import Layer1
 from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
 from plimsoll.devnet.opstack.sequencer import Sequencer, is_collision
@@ -67,14 +67,6 @@ class Relayer:
         self._l1_block = predeploy("L1Block", l2)
         self._sequencer = sequencer
         self._window_seconds = window_seconds
-
-    def activate_fees(self) -> None:
-        """Charge for L1 data as since Fjord, from the first attributes on. On a fresh L2, once."""
-        oracle = predeploy("GasPriceOracle", self._l2)
-        for name in ("setEcotone", "setFjord"):
-            deposit = upgrade_deposit(f"{name}: GasPriceOracle", oracle.address, oracle.encode(name))
-            if not self._include(deposit)[0].ok:
-                raise UserError(f"{self._l2.uri}: GasPriceOracle.{name} was refused")
 
     def relay(self) -> list[Receipt]:
         """Bring L2 up to L1; receipts of the deposits that were executed now, failed ones too.

@@ -271,7 +271,6 @@ def deploy_op_stack(
     prepare_bridged_token(l2)
     # with fees for L1 data anvil refuses even calls from an address that has no ether, unlike a real node
     l2.rpc.call("anvil_setBalance", PROBE, hex(WAD))
-    stack.relayer.activate_fees()
     stack.relay()
     return stack
 

@@ -1,4 +1,7 @@
-"""A rollup for each kind of portal, booted once; each test has it for itself and leaves the bridge in balance."""
+"""One devnet for the tests of this folder that leave it as it was, and a rollup for each kind of portal.
+
+Each test has them for itself, and a rollup's bridge must be in balance after it.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,19 @@ from collections.abc import Iterator
 import pytest
 
 from plimsoll.chain.transactions import Receipt, Signer
+from plimsoll.devnet.boot import Devnet, boot_devnet
 from plimsoll.devnet.opstack import OpStack, OpStackSettings, Withdrawal
 
 UNIT = 10**6
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def games(built: None) -> Iterator[OpStack]:
     with OpStack.boot() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def oracle(built: None) -> Iterator[OpStack]:
     with OpStack.boot(OpStackSettings(portal="oracle")) as running:
         yield running
@@ -79,3 +83,22 @@ def withdraw(stack: OpStack, name: str, amount: int, to: Signer) -> Withdrawal:
     )
     (withdrawal,) = stack.withdrawals(receipt)
     return withdrawal
+
+
+@pytest.fixture(scope="package")
+def devnet(built: None) -> Iterator[Devnet]:
+    with boot_devnet() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _devnet_taken_back(request: pytest.FixtureRequest) -> Iterator[None]:
+    if "devnet" not in request.fixturenames:
+        yield
+        return
+    running: Devnet = request.getfixturevalue("devnet")
+    snapshot = running.snapshot()
+    prices = dict(running.prices)
+    yield
+    running.restore(snapshot)
+    running.prices = prices

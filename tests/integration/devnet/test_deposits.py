@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import rlp
+from eth_account.messages import encode_typed_data
 
 from plimsoll.chain.abi import address_of
-from plimsoll.chain.contracts import interface
-from plimsoll.chain.transactions import Chain, Receipt
+from plimsoll.chain.transactions import Chain, Receipt, Reverted
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.devnet.opstack import Deposit, OpStack, OpStackSettings, aliased
@@ -34,9 +34,22 @@ def test_token__six_decimals_and_one_bridge(stack: OpStack) -> None:
     assert stack.l1_token.call("decimals") == stack.l2_token.call("decimals") == 6
     assert stack.l2_token.call("REMOTE_TOKEN") == stack.l1_token.address
     assert stack.l2_token.call("BRIDGE") == stack.l2_contract("L2StandardBridge").address
-    assert "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)" in interface("MockDollar").functions
-    with pytest.raises(Exception, match="only bridge can mint and burn"):
+    with pytest.raises(Reverted, match="only bridge can mint and burn"):
         stack.l2_token.transact(stack.l2_signers["alice"], "mint", STRANGER, 1)
+
+
+def test_permit__l1_token__allows_once_by_signature(stack: OpStack) -> None:
+    token, owner, spender = stack.l1_token, stack.l1_signers["alice"], stack.l1_signers["bob"]
+    fields = {"owner": "address", "spender": "address", "value": "uint256", "nonce": "uint256", "deadline": "uint256"}
+    message = {"owner": owner.address, "spender": spender.address, "value": 7, "nonce": 0, "deadline": 2**40}
+    domain = {"name": "USD Coin", "version": "1", "chainId": stack.l1.chain_id, "verifyingContract": token.address}
+    types = {"Permit": [{"name": name, "type": kind} for name, kind in fields.items()]}
+    signature = owner.sign_message(encode_typed_data(domain, types, message))
+    r, s, v = signature[:32], signature[32:64], signature[64]
+    token.transact(spender, "permit", owner, spender, 7, 2**40, v, r, s)
+    assert token.call("allowance", owner, spender) == 7
+    with pytest.raises(Reverted, match="ERC2612InvalidSigner"):
+        token.transact(spender, "permit", owner, spender, 7, 2**40, v, r, s)
 
 
 def test_deposit__of_an_account__same_sender(stack: OpStack) -> None:

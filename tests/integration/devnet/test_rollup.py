@@ -21,6 +21,8 @@ from tests.integration.devnet.conftest import UNIT, withdraw
 
 pytestmark = pytest.mark.node
 
+GRACE, DOWN = 2, 3
+"""States of the sequencer's guard."""
 SHORT = OpStackSettings(proof_maturity_seconds=20, game_clock_seconds=10, air_gap_seconds=10)
 
 
@@ -77,6 +79,14 @@ def test_mint__rollup__comes_from_l1(devnet: Devnet) -> None:
     escrow, stranger = devnet.stack.escrow, "0x" + "ab" * 20
     devnet.mint(stranger, 7)
     assert (devnet.token.call("balanceOf", stranger), devnet.stack.escrow - escrow) == (devnet.amount(7),) * 2
+
+
+def test_sequencer_report__from_l1__reaches_the_guard(devnet: Devnet) -> None:
+    guard = devnet.contract("SequencerGuard")
+    for is_down in (True, False):
+        devnet.report_sequencer(is_down)
+        assert devnet.environment.uptime.call("latestRoundData").answer == int(is_down)
+        assert guard.call("state") == (DOWN if is_down else GRACE)
 
 
 def test_load__withdrawal_after_it__proven_and_finalised(devnet: Devnet) -> None:
