@@ -399,8 +399,8 @@ def deploy_core(
     token = evm.deploy("MockToken", "Dollar", "USD", decimals)
     governance = evm.deploy("Governance", ADMIN)
     records = oracle or evm.deploy("MockPriceRecords")
-    names = ("vault", "operations", "market", "configurator", "matching", "order_book", "liquidator", "pool", "fund")
-    names = names if l1_gateway is None else (*names, "gateway")
+    names = ["vault", "operations", "market", "configurator", "matching", "order_book", "liquidator", "pool", "fund"]
+    names += [] if l1_gateway is None else ["gateway"]
     first = evm.nonce(DEPLOYER)
     at = {name: created_address(DEPLOYER, first + number) for number, name in enumerate(names)}
     addresses = {
