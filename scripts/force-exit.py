@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scripts._command import Command, network_name
+from scripts._command import Command, signing_keys
 from scripts._rollup import Sides, both_sides
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @click.option("--contract", metavar="ADDRESS", help="A contract on L1 will send it (a multisig): print for that one.")
 @click.option("--price-data", type=click.Path(path_type=Path), help="JSON list of signed price items (0x…).")
 @click.option("--price", "prices", multiple=True, metavar="ETH/USD=3000", help="Sign this price with the beacon keys.")
-@click.option("--beacon-key-env", multiple=True, metavar="NAME", help="Variable with keys of price sources.")
+@click.option("--beacon-key-env", multiple=True, metavar="NAME", help="Variable with keys of beacons.")
+@click.option("--stream-key-env", multiple=True, metavar="NAME", help="Variable with keys of a stream's reports.")
 @click.option("--json", "as_json", is_flag=True, help="Print the L1 transactions as JSON and nothing else.")
 @click.option("--send", "do_send", is_flag=True, help="Send them; without it they are only shown.")
 def cli(
@@ -34,6 +35,7 @@ def cli(
     price_data: Path | None,
     prices: tuple[str, ...],
     beacon_key_env: tuple[str, ...],
+    stream_key_env: tuple[str, ...],
     as_json: bool,
     do_send: bool,
 ) -> int:
@@ -51,7 +53,7 @@ def cli(
         raise UserError("force-exit: only the contract itself can send this; leave --send out and take what is printed")
     caller = Caller(contract or sides.on_l1.address, is_contract=contract is not None)
     now = sides.rollup.l1.block()
-    payloads = _payloads(sides, now, price_data, prices, beacon_key_env)
+    payloads = _payloads(sides, now, price_data, prices, (beacon_key_env, stream_key_env))
     step = ForcedExit(sides.rollup, sides.client, sides.account, caller).next_step(payloads, to)
     if as_json or contract:
         click.echo(json.dumps([transaction_json(sides.rollup, call) for call in step.calls], indent=2))
@@ -69,15 +71,18 @@ def cli(
 
 
 def _payloads(
-    sides: Sides, now: Block, file: Path | None, prices: tuple[str, ...], key_names: tuple[str, ...]
+    sides: Sides,
+    now: Block,
+    file: Path | None,
+    prices: tuple[str, ...],
+    key_names: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> dict[int, list[bytes]]:
     """Signed data by market: out of a file, or signed here. Raises UserError."""
     from eth_abi.abi import decode
 
     from plimsoll.core.errors import UserError
-    from plimsoll.devnet.accounts import publisher_keys
-    from plimsoll.keepers.entry import keys_from_environment, price_source
-    from plimsoll.keepers.publisher import SignedPrices, feeds_of
+    from plimsoll.keepers.entry import price_source
+    from plimsoll.keepers.feeds import SignedPrices, feeds_of
 
     items: list[bytes] = []
     if file is not None:
@@ -87,8 +92,8 @@ def _payloads(
             raise UserError(f"{file}: not a JSON list of price items (0x and hexadecimal digits)") from None
     if prices:
         names = sides.client.names
-        keys = keys_from_environment(key_names) or (publisher_keys() if network_name() == "devnet" else ())
-        feeds = feeds_of(sides.client.contracts, {number: name for name, number in names.items()}, keys)
+        by_id = {number: name for name, number in names.items()}
+        feeds = feeds_of(sides.client.contracts, by_id, *signing_keys(*key_names))
         signed = SignedPrices(feeds, price_source(names, prices=prices, job="force-exit"))
         found = (signed.item(number, now.timestamp) for number in names.values())
         items += [item for item in found if item is not None]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts._command import Command, account_option, connected_chain, network_name, signer_of
+from scripts._command import Command, account_option, connected_chain, network_name, signer_of, signing_keys
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain, Signer
@@ -70,16 +70,6 @@ def _signer(chain: Chain, account: str | None, key_env: str | None, dry_run: boo
     return None if account is None and dry_run else signer_of(chain, account)
 
 
-def _signing_keys(beacons: tuple[str, ...], streams: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Keys of beacons and of streams; the devnet's own where none are named there."""
-    from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
-    from plimsoll.keepers.entry import keys_from_environment
-
-    if network_name() == "devnet" and not beacons and not streams:
-        return list(publisher_keys()), list(stream_keys()[:STREAM_QUORUM])
-    return keys_from_environment(beacons), keys_from_environment(streams)
-
-
 def _pool_trader(named: str | None) -> str | None:
     """Who swaps in pools: the devnet's own where none is named there."""
     from plimsoll.devnet.environment import pool_trader
@@ -132,7 +122,7 @@ def publisher(
     from plimsoll.keepers.entry import price_source, run_publisher
     from plimsoll.keepers.publishing import BoundTerms, Cadence
 
-    keys, stream_keys = _signing_keys(beacon_key_env, stream_key_env)
+    keys, stream_keys = signing_keys(beacon_key_env, stream_key_env)
     source = price_source(start.deployment.markets, prices=prices, file=price_file, series=series, speed=speed)
     return run_publisher(
         start,
@@ -174,7 +164,7 @@ def executor(
     source = None
     if prices or price_file is not None:
         source = price_source(start.deployment.markets, prices=prices, file=price_file, job="executor")
-    keys, stream_keys = _signing_keys(beacon_key_env, stream_key_env) if source is not None else ([], [])
+    keys, stream_keys = signing_keys(beacon_key_env, stream_key_env) if source is not None else ([], [])
     return run_executor(
         start,
         max_batch,

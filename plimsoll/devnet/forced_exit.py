@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from eth_abi.abi import decode
+
 from plimsoll.chain.build import ensure_built
 from plimsoll.chain.transactions import Receipt
 from plimsoll.core.errors import UserError, run_command
@@ -152,12 +154,10 @@ class _Scene:
 
     def _signed(self, prices: Mapping[str, int]) -> dict[int, Sequence[bytes]]:
         """What each publisher signs now."""
-        return {
-            self.devnet.market(name).id: self.devnet.publisher(name).payloads(price, self.now)
-            for name, price in prices.items()
-        }
+        items = self.devnet.price_data(prices, self.now)
+        return dict(decode(["uint256", "bytes[]"], item) for item in items)
 
-    def pass_(self, name: str, seconds: int) -> None:
+    def wait(self, name: str, seconds: int) -> None:
         with self.leg(name):
             self.stack.advance(seconds)
 
@@ -183,7 +183,7 @@ class _Scene:
             if one.standing.stage is Stage.PAID:
                 break
             if one.seconds_left:
-                self.pass_("challenge window", one.seconds_left)
+                self.wait("challenge window", one.seconds_left)
                 continue
             if one.standing.stage not in names:
                 raise UserError(f"the withdrawal {one.standing.stage.value}")
@@ -203,11 +203,11 @@ def play(devnet: Devnet, report: Report = lambda line: None) -> Drill:
     scene.open()
     scene.stack.sequencer.stop()
     report("the sequencer stops")
-    scene.pass_("nobody records a price any more", 90)
+    scene.wait("nobody records a price any more", 90)
     scene.exit_round("L1: cancel, place reduce-only", Round.PLACE, None)
-    scene.pass_("a minute and more", 65)
+    scene.wait("a minute and more", 65)
     scene.exit_round("L1: fill at signed prices, withdraw", Round.LEAVE, devnet.prices)
-    scene.pass_("sequencing window", scene.stack.settings.sequencing_window_seconds + 1)
+    scene.wait("sequencing window", scene.stack.settings.sequencing_window_seconds + 1)
     scene.force()
     scene.receive()
     scene.found.sums = add_up(scene.rollup)

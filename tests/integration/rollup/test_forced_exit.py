@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
+from eth_abi.abi import decode
 
 from plimsoll.chain.contracts import Deployed
 from plimsoll.chain.transactions import Receipt, Signer
@@ -21,7 +22,6 @@ from tests.integration.rollup.conftest import Crossing, all_ok
 
 pytestmark = pytest.mark.node
 
-ETH = 1
 DOLLARS = 10_000
 
 
@@ -34,8 +34,10 @@ def exit_of(crossing: Crossing, account: int | None = None, caller: Caller | Non
 
 def signed(crossing: Crossing) -> dict[int, Sequence[bytes]]:
     """What the publishers say of ETH now."""
-    now = crossing.l1.block().timestamp
-    return {ETH: crossing.devnet.publisher("ETH/USD").payloads(crossing.devnet.prices["ETH/USD"], now)}
+    prices = {"ETH/USD": crossing.devnet.prices["ETH/USD"]}
+    (item,) = crossing.devnet.price_data(prices, crossing.l1.block().timestamp)
+    market, payloads = decode(["uint256", "bytes[]"], item)
+    return {market: payloads}
 
 
 def send_all(crossing: Crossing, calls: Sequence[ForcedCall], signer: Signer | None = None) -> list[Receipt]:
@@ -89,7 +91,7 @@ def test_forced_exit__a_sequencer_that_censors_and_no_publisher__push_sources_fi
     assert exit_of(crossing).next_step().round is Round.WAIT  # two minutes of silence, where nothing signed is brought
     assert exit_of(crossing).next_step(signed(crossing)).round is Round.LEAVE
     crossing.devnet.advance(65)
-    crossing.devnet.push(crossing.devnet.prices, crossing.devnet.now)
+    crossing.devnet.sources.publish("ETH/USD", {"chainlink": crossing.devnet.prices["ETH/USD"]}, crossing.devnet.now)
     step = exit_of(crossing).next_step()
     assert step.calls[0].label == "fill ETH/USD at the push sources"
     send_all(crossing, step.calls)
