@@ -141,7 +141,7 @@ class ForcedExit:
         held = {one.market_id: one.base for one in snapshot.positions}
         if any(base and market not in exits for market, base in held.items()):
             return Step(Round.PLACE, tuple(self._place(held)))
-        if any(one.method == "withdraw" for one in pending):
+        if any(self._withdraws(one) for one in pending):
             return Step(Round.DONE)
         open_exits = {market: one for market, one in exits.items() if held.get(market)}
         if not held and not snapshot.withdrawable:
@@ -227,6 +227,13 @@ class ForcedExit:
         return _forced(target, name, label, *args)
 
     # --- what was sent already ---
+
+    def _withdraws(self, pending: Pending) -> bool:
+        """Whether a deposit on its way takes everything out of this account."""
+        if pending.method != "withdraw":
+            return False
+        arguments = interface("L2Gateway").function("withdraw").decode_inputs(pending.deposit.data)
+        return (arguments.account, arguments.amount) == (self.account, ALL)
 
     def _exits(self, pending: Sequence[Pending]) -> dict[int, _Exit]:
         """By market, the order that closes its position: on L2, or in a deposit on its way there."""

@@ -155,6 +155,21 @@ def test_next_step__between_the_rounds__waits_and_knows_what_was_sent(crossing: 
     assert exit_of(crossing).next_step().round is Round.DONE
 
 
+def test_next_step__another_account_leaves_already__leaves_too(crossing: Crossing) -> None:
+    for index in (0, 1):
+        crossing.deposit(100, account=crossing.account(index=index))
+    crossing.stack.relay()
+    crossing.stack.sequencer.stop()
+    for index in (0, 1):
+        step = exit_of(crossing, crossing.account(index=index)).next_step()
+        assert step.round is Round.LEAVE
+        send_all(crossing, step.calls)
+    assert len(exit_of(crossing).pending()) == 2
+    crossing.stack.advance(crossing.stack.settings.sequencing_window_seconds + 1)
+    assert all_ok(crossing.stack.relay())
+    assert len(crossing.withdrawals.of_owner(crossing.l1_signer().address)) == 2
+
+
 def test_forced_exit__prices_signed_too_early__leaves_all_as_it_was_and_goes_on(crossing: Crossing) -> None:
     """The fill is refused on L2, and so nothing but what was free is withdrawn; the next try closes all the same."""
     in_a_position(crossing)
