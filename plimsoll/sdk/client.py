@@ -58,8 +58,8 @@ class Plimsoll(Views):
     ) -> Receipt:
         """Tokens out of an account to an address, by default the signer's own; "all" takes what can leave.
 
-        What a closed market left in the account is settled first. With `to_l1` the address is one on L1, paid there once
-        the withdrawal is proven and final (`plimsoll.sdk.rollup.withdrawals`).
+        What a closed market left in the account is settled first. With `to_l1` the address is one on L1, paid there
+        once the withdrawal is proven and final (`plimsoll.sdk.rollup.withdrawals`).
         """
         account = self._own(account)
         settle_all(self.contracts, self.signer, account)
