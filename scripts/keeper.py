@@ -49,7 +49,7 @@ def keeper(command: Callable[..., int]) -> Callable[..., int]:
         from plimsoll.keepers.runner import Pace
         from plimsoll.sdk.deployments import FOLDER, find, load
 
-        chain = keeper_chain(connected_chain().uri, max_tip)
+        chain = keeper_chain(connected_chain().rpc.url, max_tip)
         found = load(deployment) if deployment else find(chain, deployments or FOLDER)
         contracts = found.on(chain)
         signer = _signer(chain, account, key_env, dry_run)

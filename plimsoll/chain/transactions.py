@@ -170,6 +170,10 @@ class SignedCall(NamedTuple):
     nonce: int
     raw: bytes
 
+    @staticmethod
+    def of(raw: bytes, nonce: int) -> SignedCall:
+        return SignedCall(_hash(raw), nonce, raw)
+
 
 class Chain:
     """One node of one chain. Threads may share it."""
@@ -187,7 +191,8 @@ class Chain:
 
     @property
     def uri(self) -> str:
-        return self.rpc.url
+        """The node's address as messages show it, without what may be secret."""
+        return self.rpc.name
 
     @cached_property
     def chain_id(self) -> int:
@@ -491,7 +496,7 @@ class Signer:
                 for place, (call, gas) in enumerate(zip(calls, limits, strict=True))
             ]
             self._nonce = first + len(calls)
-        return [SignedCall(_hash(raw), first + place, raw) for place, raw in enumerate(raws)]
+        return [SignedCall.of(raw, first + place) for place, raw in enumerate(raws)]
 
     def broadcast(self, signed: Sequence[SignedCall]) -> None:
         """Send what was signed, and don't wait. Sending the same again can't spend twice.
