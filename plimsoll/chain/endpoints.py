@@ -123,6 +123,10 @@ class RpcPool(RpcClient):
             self._judge(block, self._each(lambda rpc: _said(rpc, block, calls), asked), asked)
         return block
 
+    def distrust_first(self) -> None:
+        """Ask another node first until the next comparison."""
+        self._order()[0].is_distrusted = True
+
     def _judge(self, block: int, said: dict[int, str], asked: Sequence[Endpoint]) -> None:
         votes = Counter(said.values())
         if not votes:

@@ -121,6 +121,8 @@ class CarefulSigner(Signer):
         self.limits = limits or Limits()
         self.journal: Journal = journal or MemoryJournal()
         self.tell = tell
+        self.fence: Callable[[], None] = lambda: None
+        """Called right before anything is sent; raises where it must not be."""
         self.account = Account()
         self._unknown_since = 0.0
 
@@ -138,6 +140,7 @@ class CarefulSigner(Signer):
         if not wanted:
             return []
         with self._lock:
+            self.fence()
             entries = self._entries(wanted)
             self.journal.save(entries)
             self.account.pending = len(entries)
@@ -172,7 +175,7 @@ class CarefulSigner(Signer):
             return True
 
     def is_clear(self) -> bool:
-        """Whether nothing is under way and the next nonce is the chain's: not so after a reorganisation, for example."""
+        """Whether nothing is under way and the next nonce is the chain's: not after a reorganisation, for example."""
         mined, pending = self._nonces()
         return pending == mined == self.nonce
 
@@ -221,6 +224,7 @@ class CarefulSigner(Signer):
         return SignedCall.of(raw, entry.nonce)
 
     def _broadcast(self, entries: Sequence[Entry]) -> None:
+        self.fence()
         self.broadcast([self._raw(one) for one in entries])
 
     def _see_through(self, entries: list[Entry]) -> list[Receipt]:

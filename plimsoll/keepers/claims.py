@@ -1,8 +1,8 @@
 """Who of one operator's keepers does which work, so that no two of them pay for it.
 
 Work is claimed by lease, not won by racing: two keepers that simulate at the same block both find that it would go
-through, and the slower one pays for a revert. The simulation that follows every claim is for the rest of the world, whose
-keepers claim nothing here.
+through, and the slower one pays for a revert. The simulation that follows every claim is for the rest of the world,
+whose keepers claim nothing here.
 
 A claim is given back with the block in which its work was done. Who takes it next must have seen that block, or a node
 that lags would let him do it again.

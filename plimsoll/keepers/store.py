@@ -1,8 +1,8 @@
 """What keepers have in common: who sends from an address, who does which work, what was sent, who is alive.
 
-One machine keeps it in a file (SQLite), a fleet in Redis; `open_store` takes either. Leases end by a clock that nobody's
-wall clock moves: the server's in Redis, the machine's uptime in a file. Nothing in here is needed to know what happened
-on the chain: a store that is lost or wiped costs a wait for what is under way, never a second payment.
+One machine keeps it in a file (SQLite), a fleet in Redis; `open_store` takes either. Leases end by a clock that no wall
+clock moves: the server's in Redis, the machine's uptime in a file. Nothing in here is needed to know what happened on
+the chain: a store that is lost or wiped costs a wait for what is under way, never a second payment.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ class FileStore:
 
     def all(self, prefix: str) -> dict[str, str]:
         start = self._space + prefix
-        rows = self._read("SELECT name, text FROM notes WHERE substr(name, 1, ?) = ? ORDER BY name", (len(start), start))
+        rows = self._read(
+            "SELECT name, text FROM notes WHERE substr(name, 1, ?) = ? ORDER BY name", (len(start), start)
+        )
         return {name[len(self._space) :]: text for name, text in rows}
 
     def now(self) -> float:

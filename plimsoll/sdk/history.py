@@ -48,9 +48,9 @@ def logs_between(chain: Chain, addresses: Sequence[str], topics: Sequence[Any], 
 class Follower:
     """Events of some contracts since a block: `poll` gives those not given before.
 
-    Where blocks that were read are no longer the chain's (a reorganisation, a restart, a restored snapshot), all is given
-    again and `restarts` counts one more: forget what was fed before. The last blocks are always read again, for nodes
-    whose logs come later than their blocks.
+    Where blocks that were read are no longer the chain's (a reorganisation, a restart, a restored snapshot), all is
+    given again and `restarts` counts one more: forget what was fed before. The last blocks are always read again, for
+    nodes whose logs come later than their blocks.
     """
 
     def __init__(self, chain: Chain, addresses: Sequence[str], events: Sequence[bytes], *, from_block: int = 0) -> None:
