@@ -242,6 +242,17 @@ class Chain:
         except RpcError as error:
             raise self.reverted(error) from None
 
+    def estimates(self, calls: Sequence[Call], *, sender: Any) -> list[int | Reverted]:
+        """As `estimate`, of many calls in batches, each by itself; a Reverted stands where one would be refused."""
+        requests = [("eth_estimateGas", [_request(call.to, call.data, sender, call.value, 0)]) for call in calls]
+        found: list[int | Reverted] = []
+        for raw in self.rpc.batch(requests, raise_errors=False):
+            error = self.reverted(raw) if isinstance(raw, RpcError) else None
+            if error is not None and not isinstance(error, Reverted):
+                raise error
+            found.append(error or int(raw, 16))
+        return found
+
     def block(self, block: BlockId = "latest") -> Block:
         """Raises UserError if there is no such block."""
         raw = self.rpc.call("eth_getBlockByNumber", _block(block), False)

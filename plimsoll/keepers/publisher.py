@@ -74,6 +74,11 @@ class Publish:
     def key(self) -> tuple[int, str]:
         return self.market_id, self.why
 
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What nobody else may have in hand when this is sent."""
+        return (f"price:{self.market_id}",)
+
     def describe(self) -> Fields:
         return {"do": "publish", "market": self.market_id, "price": shown(self.price), "why": self.why}
 

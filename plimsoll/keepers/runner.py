@@ -196,7 +196,7 @@ class Runner:
         self.guard.watch(block)
         self.sight.saw(block)
         self.guard.beat(**self.sight.shown())
-        if not self.dry_run and not (self.guard.may_send() and self._settled()):
+        if not self.dry_run and not (self._is_sender() and self._settled()):
             return
         actions = self.job.decide(self.job.observe(block))
         self.sight.due = len(actions)
@@ -216,6 +216,16 @@ class Runner:
             self.job.act(ours, self.log, self.stop)
             self.guard.give_back(ours, self.chain.block_number)
         self._unsure = False
+
+    def _is_sender(self) -> bool:
+        """Whether nobody else sends from our address; said when it changes."""
+        before = self.guard.is_standby
+        if self.guard.may_send() and before:
+            self.log("takes over")
+            self._unsure = True
+        elif self.guard.is_standby and not before:
+            self.log("standby", reason="another process sends from this address")
+        return not self.guard.is_standby
 
     def _settled(self) -> bool:
         """Whether nothing of this address is under way, so that what it did shows in the state."""
@@ -284,11 +294,11 @@ def stopping(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, previous)
 
 
-def run_until_signalled(make: Callable[[threading.Event], Runner]) -> int:
-    """Run a keeper as a process: build it, then run it until a signal. Returns the exit code."""
+def run_until_signalled(run: Callable[[threading.Event], int]) -> int:
+    """Run a keeper as a process: what is given runs until the event is set, which a signal does. Its exit code."""
     stop = threading.Event()
     with stopping(stop):
-        return make(stop).run()
+        return run(stop)
 
 
 def shown(wad: int) -> str:

@@ -22,13 +22,16 @@ class Sight:
     """Of that block, Unix seconds."""
     seen_at: float = 0.0
     """When a round last began, by the machine's clock."""
+    began: float = field(default_factory=time.monotonic)
+    """The same by a clock that nobody sets."""
     trouble: str = ""
     """"" while all is well; what it is else."""
     took: Callable[[float], None] = field(default=lambda seconds: None)
     """Told how many seconds each round took."""
 
     def saw(self, block: Block) -> None:
-        self.block, self.block_time, self.seen_at = block.number, block.timestamp, time.time()
+        self.block, self.block_time = block.number, block.timestamp
+        self.seen_at, self.began = time.time(), time.monotonic()
 
     def shown(self) -> dict[str, Any]:
         return {"block": self.block, "block_time": self.block_time, "due": self.due, "trouble": self.trouble}

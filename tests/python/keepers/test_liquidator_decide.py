@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from plimsoll.core.units import WAD
-from plimsoll.keepers import liquidator
-from plimsoll.keepers.liquidator import Absorb, Capital, CloseOut, Decision, Snapshot, TakeOver, decide
+from plimsoll.keepers.liquidator import Absorb, Capital, CloseOut, Liquidation, Snapshot, TakeOver, decide
 from plimsoll.risk.oracle import DOUBTFUL, GRACE
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot
 from tests.python.keepers.made_up import BTC, ETH, NOW, PRICE, TRADER, account, market, position
@@ -90,11 +89,10 @@ def test_decide__largest_market_of_the_account__goes_first() -> None:
     assert decision.market_id == BTC
 
 
-def test_decide__more_than_fit_a_round__are_left_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liquidator, "MAX_ACTIONS", 2)
+def test_decide__more_than_fit_a_round__are_left_for_the_next() -> None:
     markets = [market(long=3 * SIZE)]
     accounts = [sick(markets, number=number << 96) for number in (1, 2, 3)]
-    assert [one.account >> 96 for one in decide(snapshot(*accounts, markets=markets))] == [1, 2]
+    assert [one.account >> 96 for one in decide(snapshot(*accounts, markets=markets), most=2)] == [1, 2]
 
 
 # --- the cap of a window -----------------------------------------------------------------------------------------
@@ -189,7 +187,7 @@ def taker(markets: list[MarketSnapshot], dollars: int = 1_000_000) -> AccountSna
     return AccountSnapshot(CAPITAL, dollars * WAD, 0, dollars * WAD, 0, 0, 2**255 - 1, 0, ())
 
 
-def take_over(decisions: list[Decision]) -> TakeOver:
+def take_over(decisions: list[Liquidation]) -> TakeOver:
     [decision] = decisions
     assert isinstance(decision, TakeOver)
     return decision
@@ -249,7 +247,7 @@ def test_decide__keepers_own_account_is_the_sick_one__is_not_taken_into_itself()
 
 
 def test_describe__says_what_it_would_do() -> None:
-    done: list[Decision] = [
+    done: list[Liquidation] = [
         CloseOut(TRADER, ETH, WAD, WAD // 2),
         TakeOver(TRADER, ETH, -WAD, CAPITAL, 3),
         Absorb(TRADER),
