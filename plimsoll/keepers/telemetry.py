@@ -1,6 +1,6 @@
 """A keeper's metrics for Prometheus. Floats are for people and graphs; nothing decides by them.
 
-Names are `plimsoll_…`, in base units (seconds, ether, dollars), each with the label `job`. What the loop, the signer
+Names are `plimsoll_…`, in base units (seconds, ether, dollars), each with the label `keeper`. What the loop, the signer
 and the nodes count themselves is read from them when somebody asks.
 """
 
@@ -30,7 +30,7 @@ class Telemetry(Collector):
         self._runner = runner
         self._job = runner.job.name
         self.registry = CollectorRegistry()
-        labels = ["job"]
+        labels = ["keeper"]
         self._events = Counter(
             f"{PREFIX}events", "Lines of the log by event.", [*labels, "event"], registry=self.registry
         )
@@ -73,7 +73,7 @@ class Telemetry(Collector):
             yield from self._of_nodes(self._runner.chain.rpc)
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:
-        metric = GaugeMetricFamily(PREFIX + name, text, labels=["job"])
+        metric = GaugeMetricFamily(PREFIX + name, text, labels=["keeper"])
         metric.add_metric([self._job], value)
         return metric
 
@@ -95,7 +95,10 @@ class Telemetry(Collector):
         checks = self._runner.guard.checks
         if checks is None:
             return
-        yield self._gauge("disagreements", "Comparisons in which nodes contradicted one another.", checks.disagreements)
+        text = "Comparisons in which nodes contradicted one another."
+        disagreements = CounterMetricFamily(f"{PREFIX}disagreements", text, labels=["keeper"])
+        disagreements.add_metric([self._job], checks.disagreements)
+        yield disagreements
         if checks.balance is not None:
             yield self._gauge("balance_ether", "For gas.", checks.balance / WAD)
             yield self._gauge("balance_low", "1 while that is below the alarm's threshold.", checks.is_low)
@@ -107,17 +110,17 @@ class Telemetry(Collector):
 
     def _of_sending(self, signer: CarefulSigner) -> Iterable[Metric]:
         account = signer.account
-        sent = CounterMetricFamily(f"{PREFIX}transactions", "By outcome.", labels=["job", "outcome"])
+        sent = CounterMetricFamily(f"{PREFIX}transactions", "By outcome.", labels=["keeper", "outcome"])
         for outcome in ("mined", "reverted", "replaced", "repeated", "cancelled"):
             sent.add_metric([self._job, outcome], account.outcomes[outcome])
         yield sent
-        fees = CounterMetricFamily(f"{PREFIX}fees_ether", "Paid for gas.", labels=["job"])
+        fees = CounterMetricFamily(f"{PREFIX}fees_ether", "Paid for gas.", labels=["keeper"])
         fees.add_metric([self._job], account.fees / WAD)
         yield fees
         yield self._gauge("pending_transactions", "Sent, and not mined yet.", account.pending)
 
     def _of_nodes(self, pool: RpcPool) -> Iterable[Metric]:
-        labels = ["job", "node"]
+        labels = ["keeper", "node"]
         requests = CounterMetricFamily(f"{PREFIX}node_requests", "Calls and batches.", labels=labels)
         failures = CounterMetricFamily(f"{PREFIX}node_failures", "By kind.", labels=[*labels, "kind"])
         healthy = GaugeMetricFamily(f"{PREFIX}node_healthy", "Trusted, up to date, not resting.", labels=labels)

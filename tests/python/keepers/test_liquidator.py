@@ -242,3 +242,19 @@ def test_watched__chain_restored__starts_again(world: World) -> None:
     world.node.forget()
     world.evm.block_number -= 5
     assert tracker.watched(world.chain.block()) == []
+
+
+def test_act__pool_could_not_pay__deleverages(world: World) -> None:
+    trader = world.trader("trader", 2_000_000)
+    world.open(trader, "ETH", "900")
+    keeper = start(world)
+    assert keeper.round() == []
+    pool = world.core.pool_account(ETH)
+    world.core.post(pool, 500_000 * WAD - world.core.cash(pool))  # it lost the rest elsewhere
+    world.tick(1)
+    [line] = keeper.round()
+    assert (line["event"], line["market"], line["side"]) == ("deleveraged", ETH, "long")
+    held = trader.position("ETH")
+    assert held is not None
+    assert 0 < held.base < 900 * WAD
+    assert keeper.round() == []

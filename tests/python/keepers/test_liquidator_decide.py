@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 
 from plimsoll.core.units import WAD
-from plimsoll.keepers.liquidator import Absorb, Capital, CloseOut, Liquidation, Snapshot, TakeOver, decide
+from plimsoll.keepers.liquidator import (
+    Absorb,
+    Capital,
+    CloseOut,
+    Deleverage,
+    Liquidation,
+    Snapshot,
+    TakeOver,
+    decide,
+    deleveragings,
+)
 from plimsoll.risk.oracle import DOUBTFUL, GRACE
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot
 from tests.python.keepers.made_up import BTC, ETH, NOW, PRICE, TRADER, account, market, position
@@ -254,3 +264,23 @@ def test_describe__says_what_it_would_do() -> None:
     ]
     assert [one.describe()["do"] for one in done] == ["close out", "take over", "absorb"]
     assert done[0].describe()["reward"] == "0.5"
+
+
+# --- deleveraging --------------------------------------------------------------------------------------------------
+
+
+def test_deleveragings__pool_could_not_pay__is_due_where_no_liquidation_does_it() -> None:
+    """100 ETH short for a pool of 50,000 dollars is six times its capital; it may be three."""
+    poor, rich = market(long=SIZE, pool_cash=50_000 * WAD), market(BTC, long=SIZE)
+    found = snapshot(markets=[poor, rich])
+    assert deleveragings(found, []) == [Deleverage(ETH)]
+    assert deleveragings(found, [CloseOut(TRADER, ETH, WAD, 0)]) == []
+    assert deleveragings(found, [CloseOut(TRADER, BTC, WAD, 0)]) == [Deleverage(ETH)]
+    holder = sick([poor], number=7 << 96)
+    assert deleveragings(snapshot(holder, markets=[poor]), [Absorb(7 << 96)]) == []
+
+
+def test_deleveragings__refused_at_this_record__waits_for_the_next() -> None:
+    poor = market(long=SIZE, pool_cash=50_000 * WAD, sequence=5)
+    assert deleveragings(snapshot(markets=[poor], refused={(0, ETH): 5}), []) == []
+    assert deleveragings(snapshot(markets=[poor], refused={(0, ETH): 4}), []) == [Deleverage(ETH)]
