@@ -53,6 +53,7 @@ class Checks:
         self._ledger = LedgerTracker(contracts)
         self._clock = clock
         self._nodes_at = self._sums_at = float("-inf")
+        self._seen = 0
 
     @property
     def is_low(self) -> bool:
@@ -62,12 +63,13 @@ class Checks:
     def look(self, block: Block) -> None:
         """Raises Broken where an invariant doesn't hold, RpcUnavailable where the nodes contradict one another."""
         now = self._clock()
-        if now - self._nodes_at >= self.often.nodes:
+        if now - self._nodes_at >= self.often.nodes or block.number < self._seen:  # the chain is shorter than it was
             self._look_at_nodes(block)
             self._nodes_at = now
         if self.often.sums and now - self._sums_at >= self.often.sums:
             self._add_up(block)
             self._sums_at = now
+        self._seen = block.number
 
     def _look_at_nodes(self, block: Block) -> None:
         chain = self.contracts.chain

@@ -144,18 +144,21 @@ class Door:
 
 
 class Miner:
-    """Mines a block of one second after the other, each of them in `SECOND`."""
+    """Mines a block of one second after the other, each of them in `SECOND`, while it isn't paused."""
 
     def __init__(self, devnet: Devnet) -> None:
         self._rpc = RpcClient(devnet.node.url)
         self._time = devnet.now
         self._stop = threading.Event()
+        self.paused = False
         self._rpc.call("evm_setAutomine", False)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._stop.wait(SECOND):
+            if self.paused:
+                continue
             self._time += 1
             self._rpc.batch([("evm_setNextBlockTimestamp", [self._time]), ("evm_mine", [])])
 
@@ -168,13 +171,15 @@ class Miner:
 class Stage:
     """A devnet, its prices in a file that the publisher reads, and the keepers that run on it."""
 
-    def __init__(self, devnet: Devnet, folder: Path) -> None:
+    def __init__(self, devnet: Devnet, folder: Path, miner: Miner) -> None:
         self.devnet = devnet
+        self.miner = miner
         self.folder = folder
         self.bots: list[Bot] = []
         self.prices = folder / "prices.json"
         self.deployment = load(devnet.manifest_path)
         self._sent_at_boot = {name: self._nonce(name) for name in devnet.signers}
+        self._booted = devnet.chain.block_number
         self.set_prices(devnet.prices)
 
     def set_prices(self, prices: dict[str, int]) -> None:
@@ -201,14 +206,29 @@ class Stage:
             "job": job,
             "uri": uri or self.devnet.node.url,
             "deployment": str(self.devnet.manifest_path),
-            "key": self.devnet.signers[account].key,
             "prices": str(self.prices),
             **options,
         }
-        bot = Bot([sys.executable, "-m", "tests.integration.keepers.process", json.dumps(given)])
+        bot = Bot(
+            [sys.executable, "-m", "tests.integration.keepers.process", json.dumps(given)],
+            env={**os.environ, "KEY": self.devnet.signers[account].key},
+        )
         self.bots.append(bot)
         bot.wait_for("started")
         return bot
+
+    def reverted(self, account: str) -> list[str]:
+        """Transactions of an account that were mined and reverted: what it paid for nothing."""
+        chain, address = self.devnet.chain, self.devnet.signers[account].address.lower()
+        blocks = chain.rpc.batch(
+            [("eth_getBlockReceipts", [hex(number)]) for number in range(self._booted + 1, chain.block_number + 1)]
+        )
+        return [
+            receipt["transactionHash"]
+            for receipts in blocks
+            for receipt in receipts
+            if receipt["from"].lower() == address and int(receipt["status"], 16) == 0
+        ]
 
     def sent_by(self, account: str, block: str = "latest") -> int:
         """How many transactions of an account were mined since the boot; with "pending" those under way, too."""
@@ -222,7 +242,7 @@ class Stage:
 def stage(built: None, tmp_path: Path) -> Iterator[Stage]:
     with boot_devnet(folder=tmp_path) as devnet:
         miner = Miner(devnet)
-        stage = Stage(devnet, tmp_path)
+        stage = Stage(devnet, tmp_path, miner)
         try:
             yield stage
         finally:
