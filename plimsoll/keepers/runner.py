@@ -146,6 +146,7 @@ class Runner:
         self._since = 0.0
         self._failures = 0
         self._said: frozenset[Hashable] = frozenset()
+        self._is_low = False
         self._last, self._when = "", 0.0
 
     def run(self, rounds: int | None = None) -> int:
@@ -194,6 +195,7 @@ class Runner:
         """One look at the chain, and what follows from it."""
         started = time.monotonic()
         self.guard.watch(block)
+        self._warn()
         self.sight.saw(block)
         self.guard.beat(**self.sight.shown())
         if not self.dry_run and not (self._is_sender() and self._settled()):
@@ -216,6 +218,13 @@ class Runner:
             self.job.act(ours, self.log, self.stop)
             self.guard.give_back(ours, self.chain.block_number)
         self._unsure = False
+
+    def _warn(self) -> None:
+        """That gas will run out, when it is news."""
+        checks = self.guard.checks
+        if checks is not None and checks.is_low != self._is_low:
+            self._is_low = checks.is_low
+            self.log("balance low" if self._is_low else "balance restored", ether=shown(checks.balance or 0))
 
     def _is_sender(self) -> bool:
         """Whether nobody else sends from our address; said when it changes."""

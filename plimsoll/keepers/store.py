@@ -52,9 +52,10 @@ class Store(Protocol):
     def get(self, name: str) -> str | None: ...
 
     def put(self, name: str, text: str | None, seconds: float | None = None) -> None:
-        """None removes it. It is there after a crash once this returns, as far as the store's disk goes.
+        """None removes it. It is there once this returns, also if the process is killed right after.
 
-        With `seconds` it is forgotten some time after them.
+        What a power cut takes with it is found in the node's pool, as far as that matters. With `seconds` it is forgotten
+        some time after them.
         """
         ...
 
@@ -90,7 +91,7 @@ class FileStore:
             self._file = sqlite3.connect(path, timeout=ANSWER_SECONDS, isolation_level=None, check_same_thread=False)
             for statement in (
                 "PRAGMA journal_mode = WAL",
-                "PRAGMA synchronous = FULL",
+                "PRAGMA synchronous = NORMAL",
                 "CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, holder TEXT, boot TEXT, ends REAL)",
                 "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, boot TEXT, ends REAL)",
             ):

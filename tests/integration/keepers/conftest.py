@@ -45,6 +45,8 @@ class Bot:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
         )
         self.lines: list[dict[str, Any]] = []
+        self.others: list[str] = []
+        """What it printed beside them."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -53,6 +55,8 @@ class Bot:
         for line in self.process.stdout:
             if line.startswith("{"):
                 self.lines.append(json.loads(line))
+            else:
+                self.others.append(line)
 
     def said(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line["event"] == event]
@@ -144,22 +148,26 @@ class Door:
 
 
 class Miner:
-    """Mines a block of one second after the other, each of them in `SECOND`, while it isn't paused."""
+    """Mines one block after the other: of a second each, and every `SECOND`, unless a test says otherwise."""
 
     def __init__(self, devnet: Devnet) -> None:
         self._rpc = RpcClient(devnet.node.url)
         self._time = devnet.now
         self._stop = threading.Event()
         self.paused = False
+        self.wait = SECOND
+        """Between blocks, as the machine sees it."""
+        self.block_time = 1
+        """The same as the chain sees it, seconds."""
         self._rpc.call("evm_setAutomine", False)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(SECOND):
+        while not self._stop.wait(self.wait):
             if self.paused:
                 continue
-            self._time += 1
+            self._time += self.block_time
             self._rpc.batch([("evm_setNextBlockTimestamp", [self._time]), ("evm_mine", [])])
 
     def stop(self) -> None:

@@ -15,7 +15,7 @@ from plimsoll.chain.rpc import RpcUnavailable
 from plimsoll.chain.sending import CarefulSigner
 from plimsoll.chain.transactions import Block
 from plimsoll.core.units import WAD
-from plimsoll.keepers.checks import Broken, Checks
+from plimsoll.keepers.checks import Broken, Checks, Often
 from plimsoll.keepers.guard import Guard, Halted
 from plimsoll.keepers.liquidator import Liquidator
 from plimsoll.keepers.runner import Log, Runner
@@ -228,6 +228,25 @@ def test_nodes_that_disagree__stop_nothing_for_good(world: World, sick: Plimsoll
     looks.error = None
     assert keeper.once()
     assert keeper.said() == ["trouble", "closed out", "recovered"]
+
+
+# --- gas -----------------------------------------------------------------------------------------------------------
+
+
+def test_balance__low__is_said_once__and_when_it_is_restored(world: World) -> None:
+    signer = world.signer("keeper")
+    checks = Checks(world.contracts, world.chain.block(0).hash, signer, often=Often(nodes=0, sums=0, low_balance=WAD))
+    keeper = Keeper(world, None, checks=checks)
+    for balance in (5 * WAD, WAD - 1, 7, WAD):
+        world.evm.set_balance(signer.address, balance)
+        world.evm.block_number += 1
+        assert keeper.once()
+    lines = [json.loads(line) for line in keeper.output.getvalue().splitlines()]
+    assert [(line["event"], line["ether"]) for line in lines] == [
+        ("balance low", "0.999999999999999999"),
+        ("balance restored", "1"),
+    ]
+    assert checks.cash == 0
 
 
 # --- being seen ----------------------------------------------------------------------------------------------------
