@@ -253,6 +253,16 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     }
 
     /// @inheritdoc IMarketOperations
+    function settle(uint256, uint256) external {
+        _passOn();
+    }
+
+    /// @inheritdoc IMarketOperations
+    function closeMarket(uint256) external {
+        _passOn();
+    }
+
+    /// @inheritdoc IMarketOperations
     function chargePool(uint256, uint256) external {
         _passOn();
     }
@@ -387,6 +397,16 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
             FundingMath.capital(s, cash, newest.price()),
             FundingMath.exposureLimit(s, config.trading, config.liquidity, cash, newest.price())
         );
+    }
+
+    /// @inheritdoc IPerpMarket
+    function backedPrice(uint256 marketId, int256 base, uint256 price) external view returns (uint256) {
+        (MarketState memory s,) = _current(marketId);
+        int256 k = s.skew();
+        int256 cash = VAULT.cashOf(_poolAccount(marketId));
+        if (k == 0 || (k > 0) == (base > 0) || FundingMath.capital(s, cash, price) > 0) return price;
+        uint256 zero = PositionMath.zeroPrice(k, cash + s.poolQuote, price);
+        return k > 0 ? WadMath.min(price, zero) : WadMath.max(price, zero);
     }
 
     /// @inheritdoc IPerpMarket
@@ -525,7 +545,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
         if (exposure > limit) revert PerpMarket_ExposureLimit(exposure, limit);
     }
 
-    /// @dev Collateral after an increase: gains count for nothing, and neither does what the fill won against the index.
+    /// @dev Collateral after an increase: gains count for nothing, and neither does what the fill won against the index. Unchecked: what is
+    /// added up are dollars of what 128 bits hold.
     function _requireMarginAfter(
         Context memory c,
         uint256 price,
@@ -534,11 +555,15 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
         int256 othersValue,
         uint256 othersRequired
     ) private pure {
-        int256 gain = base.worthDown(price) + quote;
-        int256 result = c.position.base.worthDown(price) + c.position.quote - (gain > 0 ? gain : int256(0));
-        int256 available = c.cash - int256(c.reserved) + othersValue + (result < 0 ? result : int256(0));
-        uint256 required =
-            othersRequired + MarginMath.initial(c.config.margin, c.config.trading, c.position.base.abs(), price);
+        int256 available;
+        uint256 required;
+        unchecked {
+            int256 gain = base.worthDown(price) + quote;
+            int256 result = c.position.base.worthDown(price) + c.position.quote - (gain > 0 ? gain : int256(0));
+            available = c.cash - int256(c.reserved) + othersValue + (result < 0 ? result : int256(0));
+            required =
+                othersRequired + MarginMath.initial(c.config.margin, c.config.trading, c.position.base.abs(), price);
+        }
         if (available < int256(required)) revert PerpMarket_InsufficientMargin(c.account, available, required);
     }
 
@@ -557,7 +582,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
                 measure == Measure.Health ? MarginMath.healthPrice(trading, newest, p.base, false) : newest.price();
             int256 result = p.base.worthDown(price) + p.quote - owed;
             if (measure == Measure.Free) {
-                if (!newest.isFresh(trading.maxPriceAge())) {
+                if (p.base != 0 && !newest.isFresh(trading.maxPriceAge())) {
                     revert PerpMarket_StalePrice(id, newest.publishedAt());
                 }
                 if (result > 0) result = 0;
