@@ -54,8 +54,8 @@ class Store(Protocol):
     def put(self, name: str, text: str | None, seconds: float | None = None) -> None:
         """None removes it. It is there once this returns, also if the process is killed right after.
 
-        What a power cut takes with it is found in the node's pool, as far as that matters. With `seconds` it is forgotten
-        some time after them.
+        What a power cut takes with it is found in the node's pool, as far as that matters. With `seconds` it is
+        forgotten some time after them.
         """
         ...
 
