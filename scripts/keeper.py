@@ -29,7 +29,6 @@ COMMON = (
     click.option(
         "--node", "nodes", multiple=True, metavar="URL", envvar="PLIMSOLL_NODES", help="Another node, for fail-over."
     ),
-    click.option("--store", metavar="FILE|redis://…", envvar="PLIMSOLL_STORE", help="Leases and journal; see docs."),
     click.option("--metrics", metavar="HOST:PORT", envvar="PLIMSOLL_METRICS", help="Serve /metrics and /health there."),
     click.option(
         "--max-tip", default="0.1", show_default=True, metavar="GWEI", envvar="PLIMSOLL_MAX_TIP_GWEI", help="A ceiling."
@@ -66,8 +65,17 @@ COMMON = (
 )
 
 
+store_option = click.option(
+    "--store", metavar="FILE|redis://…", envvar="PLIMSOLL_STORE", help="What the keepers of one operator share."
+)
+
+
 def keeper(command: Callable[..., int]) -> Callable[..., int]:
-    """What every keeper's command has: the common options, made into a `Start`, which comes first."""
+    """What every keeper's command has: the common options, made into a `Start`, which comes first.
+
+    A command with a `--store` of its own writes down itself what it sends.
+    """
+    has_own_store = "store" in {option.name for option in getattr(command, "__click_params__", ())}
 
     @functools.wraps(command)
     def run(
@@ -82,13 +90,14 @@ def keeper(command: Callable[..., int]) -> Callable[..., int]:
         **own: Any,
     ) -> int:
         from plimsoll.keepers.entry import make_start
-        from plimsoll.keepers.operating import Operating
+        from plimsoll.keepers.operating import NO_STORE, Operating
         from plimsoll.keepers.runner import Pace
         from plimsoll.sdk.deployments import FOLDER, find, load
 
-        names = ("store", "metrics", "max_tip", "max_fee", "max_gas", "patience", "sums", "low_balance")
+        names = ("metrics", "max_tip", "max_fee", "max_gas", "patience", "sums", "low_balance")
         every = tuple(dict.fromkeys((connected_chain().rpc.url, *nodes)))
-        operating = Operating(nodes=every, **{name: own.pop(name) for name in names})
+        store = NO_STORE if has_own_store else own.pop("store")
+        operating = Operating(nodes=every, store=store, **{name: own.pop(name) for name in names})
         chain = operating.chain()
         found = load(deployment) if deployment else find(chain, deployments or FOLDER)
         signer = _signer(chain, account, key_env, dry_run)
@@ -96,7 +105,7 @@ def keeper(command: Callable[..., int]) -> Callable[..., int]:
         start = make_start(operating, found, chain, signer, dry_run=dry_run, pace=pace, wait_for_prices=wait_for_prices)
         return command(start, **own)
 
-    for option in reversed(COMMON):
+    for option in reversed(COMMON if has_own_store else (*COMMON, store_option)):
         run = option(run)
     return run
 
@@ -210,7 +219,7 @@ def settlement(start: Start, min_sweep: str) -> int:
 STORED = (
     click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."),
     click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
-    click.option("--store", metavar="FILE|redis://…", envvar="PLIMSOLL_STORE", help="The store of the keepers."),
+    store_option,
 )
 
 
