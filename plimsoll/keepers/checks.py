@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from plimsoll.chain.endpoints import RpcPool
+from plimsoll.chain.endpoints import RpcDisagreement, RpcPool
 from plimsoll.chain.transactions import Block, Signer
 from plimsoll.core import ids
 from plimsoll.core.units import WAD
@@ -78,7 +78,7 @@ class Checks:
         if isinstance(chain.rpc, RpcPool):
             try:
                 chain.rpc.compare(self._evidence())
-            except Exception:
+            except RpcDisagreement:
                 self.disagreements += 1
                 raise
         if self.signer is not None:

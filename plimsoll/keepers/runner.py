@@ -201,7 +201,7 @@ class Runner:
         if not self.dry_run and not (self._is_sender() and self._settled()):
             return
         actions = self.job.decide(self.job.observe(block))
-        self.sight.due = len(actions)
+        self.sight.due = sum(getattr(one, "claims", None) != () for one in actions)  # what is only left costs nothing
         if self.dry_run:
             self._say(actions)
         elif actions and not self.stop.is_set():

@@ -16,7 +16,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from plimsoll.chain.build import ROOT
-from plimsoll.chain.endpoints import RpcPool
+from plimsoll.chain.endpoints import RpcDisagreement, RpcPool
+from plimsoll.chain.rpc import RpcUnavailable
 from plimsoll.chain.sending import CarefulSigner
 from plimsoll.chain.transactions import Chain
 from plimsoll.core.errors import UserError
@@ -28,8 +29,9 @@ from plimsoll.keepers.runner import Log, Runner
 from plimsoll.keepers.serving import STALE_SECONDS, serving
 from plimsoll.keepers.store import FileStore
 from plimsoll.keepers.telemetry import Telemetry, health
+from plimsoll.sdk.contracts import Contracts
 from tests.python.keepers.running import QUICK
-from tests.python.keepers.test_runner import Scripted
+from tests.python.keepers.test_runner import Do, Scripted
 from tests.support.deployment import World
 
 RULES = ROOT / "ops" / "prometheus" / "keepers.rules.yml"
@@ -115,6 +117,33 @@ def test_health__by_what_is_wrong(case: Case, world: World, monkeypatch: pytest.
     assert str(health(case.runner, STALE_SECONDS)["state"]).startswith("no round for 6")
     case.guard.halted = "wrong sums"
     assert health(case.runner, 60)["state"] == "halted: wrong sums"
+
+
+def test_due__what_is_left_for_good__does_not_count(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An executor leaves orders that don't pay, round after round; that is no work left."""
+
+    class Left(Do):
+        claims = ()
+
+    monkeypatch.setattr(case.runner.job, "decide", lambda snapshot: [Do("a"), Left("b")])
+    case.runner.once()
+    assert case.runner.sight.due == 1
+
+
+@pytest.mark.parametrize(("error", "counted"), [(RpcDisagreement("differ"), 1), (RpcUnavailable("away"), 0)])
+def test_checks__nodes__only_a_contradiction_counts_as_one(
+    case: Case, world: World, monkeypatch: pytest.MonkeyPatch, error: RpcUnavailable, counted: int
+) -> None:
+    def compare(calls: Any) -> int:
+        assert calls[0][0] == "eth_call"
+        raise error
+
+    contracts = Contracts(case.chain, world.contracts.addresses)
+    checks = Checks(contracts, case.chain.block(0).hash, None, often=Often(sums=0))
+    monkeypatch.setattr(case.chain.rpc, "compare", compare)
+    with pytest.raises(type(error)):
+        checks.look(case.chain.block())
+    assert checks.disagreements == counted
 
 
 def test_serving__metrics_and_health__over_http(case: Case, world: World) -> None:
