@@ -19,6 +19,7 @@ from eth_account.signers.local import LocalAccount
 from plimsoll.chain.contracts import Deployed, occurrence
 from plimsoll.chain.transactions import Call, Log, Receipt
 from plimsoll.core.orders import Order, OrderKind
+from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
 from plimsoll.devnet.boot import Devnet
 from plimsoll.replay.actions import (
     Absorb,
@@ -52,10 +53,10 @@ from plimsoll.replay.promises import Promises
 from plimsoll.replay.run import Check, Compared
 from plimsoll.replay.stored import Layout, Ledger, Sums
 from plimsoll.sdk.events import field_name
-from plimsoll.sdk.oracle import Publisher
 from plimsoll.sdk.signing import Cancel as CancelMessage
 from plimsoll.sdk.signing import CancelAll as CancelAllMessage
 from plimsoll.sdk.signing import Domain, Message, digest, order_hash
+from plimsoll.sdk.sources import signed_item, signings
 
 READER = bytes.fromhex("5f5b8036111560145780355481526020016001565b365ff3")
 """Returns the storage words of the slots in its call data. It stands in for a contract's code, in calls only."""
@@ -63,6 +64,8 @@ READER = bytes.fromhex("5f5b8036111560145780355481526020016001565b365ff3")
 MAX_FEE = 10**12
 ETHER = 10**18
 QUEUED_BLOCKS = 64
+BANK_DOLLARS = 10**12
+"""More than all deposits of a replay together."""
 GAS_OF_BATCH, GAS_AN_ORDER = 500_000, 700_000
 GAS_TO_PLACE, GAS_TO_CANCEL = 400_000, 250_000
 KINDS = {
@@ -109,6 +112,11 @@ class Counted:
     sums: Sums | None = None
 
 
+def _signers(keys: Iterable[str]) -> list[LocalAccount]:
+    """Who sign as eth_account's accounts do, quicker."""
+    return [cast(LocalAccount, Key.from_hex(key)) for key in keys]
+
+
 def deployment_of(devnet: Devnet) -> Deployment:
     """The addresses that the mirror needs."""
     number = {name: int(address, 16) for name, address in devnet.addresses.items()}
@@ -130,6 +138,7 @@ class OnChain:
         self._chain_id = devnet.chain.chain_id
         self._roles = roles
         self._bank = Key.from_hex(devnet.signers["faucet"].key)
+        devnet.mint(self._bank.address, BANK_DOLLARS)
         self._keys = {
             key.number: key
             for key in (
@@ -145,11 +154,10 @@ class OnChain:
         self._vault, self._market, self._book, self._liquidator, self._oracle = map(devnet.contract, names)
         self._domain = Domain(self._chain_id, self._book.address)
         self._shares = {"pool": devnet.contract("LiquidityPool"), "fund": devnet.contract("InsuranceFund")}
-        signers = tuple(cast(LocalAccount, Key.from_hex(key)) for key in devnet.publisher_keys)
-        self._publishers = {
-            market.id: Publisher(signers, Publisher.from_keys((), market.name).template)
-            for market in devnet.parameters.markets
-        }
+        beacons, stream = _signers(publisher_keys()), _signers(stream_keys()[:STREAM_QUORUM])
+        markets = devnet.parameters.markets
+        self._sources = {market.id: devnet.sources.of(market.name) for market in markets}
+        self._signings = {market.id: signings(market.name, beacons, stream) for market in markets}
         self._counted = Counted()
         self._queue: queue.Queue[Mined | Check | threading.Event | None] = queue.Queue(QUEUED_BLOCKS)
         self._failure: BaseException | None = None
@@ -205,13 +213,13 @@ class OnChain:
                 continue
 
     def _signed(self, action: Action, expected: tuple[Expected, ...]) -> list[Sent]:
-        """The transactions of an action; a deposit has the tokens minted and allowed first."""
+        """The transactions of an action; a deposit has the tokens given by the bank and allowed first."""
         owner, flow, parts, call = self._call(action)
         before: list[Sent] = []
         if isinstance(action, Deposit):
             token = self.devnet.token
-            mint = token.prepare("mint", self._keys[owner].address, action.amount, gas=150_000)
-            before.append(self._sign(self._bank.number, mint, "", 1, ()))
+            gift = token.prepare("transfer", self._keys[owner].address, action.amount, gas=150_000)
+            before.append(self._sign(self._bank.number, gift, "", 1, ()))
             if owner not in self._approved:
                 self._approved.add(owner)
                 allow = token.prepare("approve", self._vault.address, 2**256 - 1, gas=100_000)
@@ -328,7 +336,10 @@ class OnChain:
         return self._keys[signer].unsafe_sign_hash(digest(message, self._domain)).signature
 
     def _item(self, market_id: int, prices: Sequence[int]) -> bytes:
-        return self._publishers[market_id].item(market_id, list(prices), self._time)
+        sources = self._sources[market_id]
+        names = [source.name for source in sources if not source.is_push]
+        said = dict(zip(names, prices, strict=True))
+        return signed_item(sources, self._signings[market_id], said, self._time)
 
     def _sign(self, owner: int, call: Call, flow: str, parts: int, expected: tuple[Expected, ...]) -> Sent:
         nonce = self._nonces[owner]

@@ -14,11 +14,12 @@ from typing import Any
 
 from plimsoll.chain.transactions import Signer
 from plimsoll.core.errors import run_command
-from plimsoll.devnet.accounts import publisher_keys
+from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
+from plimsoll.devnet.environment import pool_trader
 from plimsoll.keepers.entry import Start, make_start, run_executor, run_liquidator, run_publisher, run_settlement
 from plimsoll.keepers.operating import NO_STORE, Operating
 from plimsoll.keepers.prices import FilePrices
-from plimsoll.keepers.publisher import Cadence
+from plimsoll.keepers.publishing import Cadence
 from plimsoll.keepers.runner import Pace
 from plimsoll.sdk.deployments import load
 
@@ -51,7 +52,14 @@ def main() -> int:
 def run(options: dict[str, Any], start: Start) -> int:
     if options["job"] == "publisher":
         source = FilePrices(Path(options["prices"]), start.deployment.markets)
-        return run_publisher(start, publisher_keys(), source, Cadence(max_seconds=3, move_bps=10))
+        return run_publisher(
+            start,
+            publisher_keys(),
+            source,
+            Cadence(max_seconds=3, move_bps=10),
+            stream_keys=stream_keys()[:STREAM_QUORUM],
+            pool_trader=pool_trader() if options.get("bounds") else None,
+        )
     if options["job"] == "executor":
         return run_executor(start)
     if options["job"] == "settlement":

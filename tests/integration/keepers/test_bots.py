@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from plimsoll.chain.build import ROOT, build_environment
-from plimsoll.devnet.accounts import publisher_keys
+from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
 from tests.integration.keepers.conftest import Bot, Stage, until
 from tests.integration.keepers.crowd import close_outs, crash, open_positions, unhealthy
 from tests.support.redis_server import RedisServer
@@ -56,6 +56,7 @@ def test_bots__one_process_each__publish_and_execute(stage: Stage, fleet: Fleet)
     publisher = fleet.start(
         "run", "publisher", *RUNNER, account="provider",
         PLIMSOLL_PRICE_FILE=str(stage.prices), PLIMSOLL_BEACON_KEYS=",".join(publisher_keys()),
+        PLIMSOLL_STREAM_KEYS=",".join(stream_keys()[:STREAM_QUORUM]),
     )  # fmt: skip
     executor = fleet.start("run", "executor", *RUNNER, account="keeper", PLIMSOLL_METRICS="127.0.0.1:0")
     for bot in (publisher, executor):
