@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from plimsoll.chain.transactions import Call
 from plimsoll.core.units import WAD
 from plimsoll.sdk.events import Absorbed, Liquidated
 from tests.integration.keepers.conftest import Stage, until
@@ -25,15 +28,21 @@ def open_positions(stage: Stage, count: int, *, owner: str = "alice") -> list[in
         client.place_together(
             [client.market_order(ETH, 2, account=account, slippage_bps=500) for account in accounts[start : start + 25]]
         )
-    until("all are open", lambda: all(client.position(ETH, account) for account in accounts), 60)
+    holdings = [client.contracts.market.prepare("position", account, client.market_id(ETH)) for account in accounts]
+    until("all are open", lambda: all(found[0] for found in read(stage, holdings)), 60)
     return accounts
+
+
+def read(stage: Stage, calls: list[Call]) -> list[Any]:
+    """At one block by its number: while a block is mined, what is "latest" may be half of either."""
+    return stage.devnet.chain.read(calls, block=stage.devnet.chain.block_number)
 
 
 def unhealthy(stage: Stage, accounts: list[int]) -> list[int]:
     """Those that can be liquidated now."""
     liquidator = stage.client("alice").contracts.liquidator
     calls = [liquidator.prepare("isLiquidatable", account) for account in accounts]
-    return [one for one, due in zip(accounts, stage.devnet.chain.read(calls), strict=True) if due]
+    return [one for one, due in zip(accounts, read(stage, calls), strict=True) if due]
 
 
 def close_outs(stage: Stage) -> dict[int, list[Liquidated | Absorbed]]:
