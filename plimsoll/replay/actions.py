@@ -211,11 +211,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """An action that the model carried out; `result` is the model's own answer."""
+    """An action that the model carried out; `result` is the model's own answer.
+
+    With `refusal` it was refused by that name, as it must be on a chain.
+    """
 
     action: Action
     expected: tuple[Expected, ...] = ()
     result: Any = None
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

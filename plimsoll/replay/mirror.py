@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from plimsoll.chain.abi import checksum
+from plimsoll.core import ids
 from plimsoll.core.orders import Order, OrderKind, Scope
 from plimsoll.core.units import WAD
 from plimsoll.deploy.parameters import Market as ListedMarket
@@ -181,7 +182,28 @@ class Mirror:
         except Refusal as refusal:
             return refusal
 
+    def refuse(self, action: Action) -> Refusal:
+        """Try what the rules must refuse; it stands in the block, for a chain to refuse by the same name.
+
+        Raises ValueError where the model allows it.
+        """
+        try:
+            with self.model.simulated():
+                self._apply(action)
+        except Refusal as refusal:
+            self._block.applied.append(Applied(action, refusal=refusal.name))
+            return refusal
+        raise ValueError(f"{action} was to be refused, and the model allows it")
+
     # --- reading -----------------------------------------------------------------------------------------------------
+
+    def own_accounts(self) -> list[int]:
+        """Accounts of the protocol and of those who are paid."""
+        state, keys = self.model.state, self.roles
+        pools = [market.pool_account for market in state.markets.values()]
+        paid = (keys.executor, keys.liquidator, keys.provider, keys.relayer)
+        escrows = [self.model.pool.escrow, self.model.fund.escrow]
+        return [state.fund_account, state.treasury_account, *pools, *escrows, *(ids.pack(key.number) for key in paid)]
 
     @property
     def markets(self) -> dict[int, Market]:
