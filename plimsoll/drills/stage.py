@@ -6,7 +6,7 @@ be the same by name. Prices come from the world outside (`plimsoll.drills.source
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from plimsoll.core import ids
@@ -199,6 +199,11 @@ class Stage:
         if not self.sources.report_missing(self.now, market, source):
             raise ValueError(f"{market}: source {source} can't be reported")
 
+    def sequencer(self, *, down: bool, since: int, seconds: int = BLOCK_SECONDS) -> None:
+        """In a block of its own its feed learns from L1 that the sequencer is down, or up again, since then."""
+        self.mirror.begin(self.now + seconds)
+        self.sources.sequencer(self.now, down=down, since=since)
+
     def price(self, market: str) -> int:
         return self.mirror.price(self.market_ids[market])
 
@@ -290,6 +295,11 @@ class Stage:
         notes.promise(
             "the fund's ledger from events = its balance", ledger.is_right, f"{len(ledger.entries)} entries"
         )
+
+
+def bad_debt(steps: Iterable[Applied]) -> int:
+    """What accounts left unpaid in the liquidator's steps, WAD dollars."""
+    return sum(step.debt for applied in steps for step in applied.result)
 
 
 @contextmanager
