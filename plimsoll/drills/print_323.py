@@ -1,0 +1,72 @@
+"""13 March 2020: one venue prints 323 at a market of 117. It is one of three sources; no short is liquidated by it."""
+
+from __future__ import annotations
+
+from plimsoll.core.units import WAD
+from plimsoll.deploy import parameters
+from plimsoll.devnet.boot import PARAMETERS
+from plimsoll.drills.notes import Notes, usd
+from plimsoll.drills.sources import Recorded, Said
+from plimsoll.drills.stage import ETH, Stage, staged
+from plimsoll.drills.venues import MARKET, Venues, bars_of, compare, play_on_devnet
+from plimsoll.risk.scenario import prices
+from plimsoll.risk.scenario.bar import Bar
+from plimsoll.risk.scenario.population import PopulationParameters
+from plimsoll.risk.scenario.scenario import KeeperBehaviour, PriceHistory, Scenario
+
+SPOT = "eth_usdt_binance_spot_5m_2020-03.csv"
+PERPETUAL = "eth_usdt_binance_perp_1m_2020-03-13_0143-0255.csv"
+ACCOUNTS = 60
+SHORTS = WAD * 85 // 100
+"""Of all positions."""
+KEEPERS = KeeperBehaviour(points_per_bar=4)
+"""Every corner of a bar reaches the oracle, its high above all."""
+
+
+def play(notes: Notes) -> None:
+    perpetual = bars_of(PERPETUAL)
+    first, last = perpetual[0].ts, perpetual[-1].ts
+    spot = tuple(bar for bar in bars_of(SPOT) if first <= bar.ts and bar.ts + 300 <= last + 60)
+    history = PriceHistory(f"Binance spot, {prices.describe_span({MARKET: spot})}", {MARKET: spot})
+    inside = tuple(bar for bar in perpetual if spot[0].ts <= bar.ts < spot[-1].ts + 300)
+    third = PriceHistory("perpetual", {MARKET: inside})
+    population = PopulationParameters(accounts=ACCOUNTS, long_share=WAD - SHORTS, market_weights={MARKET: WAD})
+    scenario = Scenario(name="a print of 323", population=population, keepers=KEEPERS)
+    printed = max(inside, key=lambda bar: bar.high)
+    notes.parameters |= {
+        "prices": history.source,
+        "accounts": ACCOUNTS,
+        "the print": f"{prices.utc(printed.ts)}: high {usd(printed.high)}, close {usd(printed.close)}",
+    }
+    said = {tick.ts: tick.prices[MARKET] for tick in third.ticks(KEEPERS)}
+    with_it = play_on_devnet(notes, "with the print", scenario, history, said)
+    without = play_on_devnet(notes, "spot alone", scenario, history, {})
+    compare(notes, with_it, without)
+    during = sorted(
+        name
+        for name, one in with_it.liquidated().items()
+        if printed.ts <= one.since < printed.ts + 60 and not one.was_long
+    )
+    notes.promise("no short is liquidated in the minute of the print", not during, during)
+    alone = PriceHistory("the perpetual alone", {MARKET: inside})
+    by_it = Venues.alone(scenario, alone, parameters.load(PARAMETERS))
+    shorts = [one for one in by_it.liquidated().values() if not one.was_long and printed.ts <= one.since < printed.ts + 60]
+    notes.figure("had the perpetual been the price (model), shorts liquidated in that minute", len(shorts))
+    _by_two_of_three(notes, printed)
+
+
+def _by_two_of_three(notes: Notes, printed: Bar) -> None:
+    """Beyond what is assumed: a majority prints it. The move limit stands in the way."""
+    before = {ETH: printed.open, "BTC/USD": 5_000 * WAD}
+    with staged(notes, "short", prices=before, start=printed.ts) as stage:
+        stage.deposit({"short": 1_000})
+        stage.open(before, ("short", ETH, -100 * WAD))
+        _print(stage, printed)
+
+
+def _print(stage: Stage, printed: Bar) -> None:
+    words = [Said(printed.open), *[Said(printed.high)] * (stage.sources.count(ETH) - 1)]
+    done = stage.say({ETH: words})[ETH]
+    found = usd(done.price) if isinstance(done, Recorded) else done
+    stage.notes.promise("printed by all but one: refused by the move limit", found == "Oracle_MoveTooLarge", found)
+    stage.notes.promise("and the short is not liquidatable", not stage.liquidatable(), stage.liquidatable())
