@@ -47,6 +47,17 @@ class Codec:
 # --- addresses ---------------------------------------------------------------------------------------------------
 
 
+def function_json(name: str, inputs: Sequence[str], outputs: Sequence[str] = (), mutability: str = "view") -> Json:
+    """A function of an ABI, from the types of what it takes and gives."""
+    return {
+        "type": "function",
+        "name": name,
+        "stateMutability": mutability,
+        "inputs": [{"name": "", "type": kind} for kind in inputs],
+        "outputs": [{"name": "", "type": kind} for kind in outputs],
+    }
+
+
 @lru_cache(maxsize=1 << 16)
 def checksum(raw: bytes) -> str:
     """Checksummed text of 20 bytes."""

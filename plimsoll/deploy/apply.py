@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plimsoll.chain.contracts import Deployed, interface
+from plimsoll.chain.abi import function_json
+from plimsoll.chain.contracts import Deployed, Interface, interface
 from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import GAS_MARGIN_PERCENT, Call, Chain, Receipt, Reverted, Signer
 from plimsoll.core.errors import UserError
@@ -29,6 +30,9 @@ GAS_A_CALL = 150_000
 """For the estimate of what a deployment costs: configuration calls need less on average."""
 GAS_A_BYTE = 250
 """As above: creation, 200 for each byte that is stored, and its call data."""
+
+POOL = Interface("Pool", [function_json(name, [], ["address"]) for name in ("token0", "token1")])
+TOKEN = Interface("Token", [function_json("decimals", [], ["uint8"])])
 
 Report = Callable[[str], None]
 
@@ -155,9 +159,9 @@ def _check_external(parameters: Parameters, chain: Chain) -> None:
 def _check_pool(source: Source, chain: Chain, where: str) -> None:
     """The decimals that the file names are those of the pool's tokens."""
     assert source.contract is not None
-    pool = Deployed.of("IUniswapV3Pool", source.contract, chain)
+    pool = Deployed(POOL, source.contract, chain)
     for name, named in zip(("token0", "token1"), source.pool_decimals, strict=True):
-        actual = Deployed.of("IAggregatorV3", pool.call(name), chain).call("decimals")  # of any contract that has it
+        actual = Deployed(TOKEN, pool.call(name), chain).call("decimals")
         if actual != named:
             raise UserError(f"{where}: {name} has {actual} decimals, not {named}")
 

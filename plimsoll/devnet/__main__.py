@@ -21,7 +21,7 @@ from plimsoll.core.errors import UserError, run_command
 from plimsoll.core.units import format_usd
 from plimsoll.deploy.manifest import FOLDER, Manifest, require
 from plimsoll.deploy.parameters import Parameters
-from plimsoll.devnet.accounts import NAMES, dev_accounts
+from plimsoll.devnet.accounts import NAMES, dev_accounts, publisher_keys, stream_keys
 from plimsoll.devnet.boot import Devnet, Report, boot_devnet
 
 PORT = 8901
@@ -163,9 +163,10 @@ def _print_summary(devnet: Devnet, seconds: float) -> None:
     for place, ((name, account), balance) in enumerate(zip(dev_accounts().items(), tokens, strict=True)):
         _say(f"  TEST::{place}  {name:<9} {account.address}  {account.key}  {balance // unit:>9,} USDC")
     _say("")
-    _say("price publishers (keys of the price sources)")
-    for key in devnet.publisher_keys:
-        _say(f"  {key}")
+    _say("price sources: " + ", ".join(devnet.sources.names(next(iter(devnet.prices), "ETH/USD"))))
+    for what, keys in (("API3 beacon", publisher_keys()), ("stream signer", stream_keys())):
+        for place, key in enumerate(keys, start=1):
+            _say(f"  {what} {place}  {key}")
     _say("")
     _say("prices   " + ", ".join(f"{name} {format_usd(price)}" for name, price in devnet.prices.items()))
     network = "optimism:devnet:node" if devnet.node.port == PORT else f"optimism:devnet:{devnet.node.url}"

@@ -1,4 +1,4 @@
-"""The devnet's ten accounts, by name, and the keys of its price publishers. All of it is public: for nothing else.
+"""The devnet's ten accounts, by name, and the keys of those who sign prices. All of it is public: for nothing else.
 
 The accounts are those of the mnemonic that anvil and ape both start with, so that their keys need no set-up.
 """
@@ -15,7 +15,10 @@ NAMES = ("deployer", "governor", "guardian", "treasury", "provider", "keeper", "
 """In the order of the mnemonic's accounts: the first is ape's TEST::0."""
 
 MNEMONIC = "test test test test test test test test test test test junk"
-PUBLISHERS = 3
+BEACON_SIGNERS = 2
+STREAM_SIGNERS = 4
+STREAM_QUORUM = 2
+"""Signatures that a report needs: more than f of 3 f + 1 signers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,15 @@ def dev_account(name: str) -> DevAccount:
 
 @cache
 def publisher_keys() -> tuple[str, ...]:
-    """Private keys of the price publishers, one of them a source of every market each."""
-    return tuple(
-        "0x" + bytes(keccak(text=f"plimsoll devnet publisher {place + 1}")).hex() for place in range(PUBLISHERS)
-    )
+    """Private keys of the signers of API3's beacons, one of them a source of every market each."""
+    return _keys("publisher", BEACON_SIGNERS)
+
+
+@cache
+def stream_keys() -> tuple[str, ...]:
+    """Private keys of all who sign reports of Data Streams; STREAM_QUORUM of them make one."""
+    return _keys("stream signer", STREAM_SIGNERS)
+
+
+def _keys(what: str, count: int) -> tuple[str, ...]:
+    return tuple("0x" + bytes(keccak(text=f"plimsoll devnet {what} {place + 1}")).hex() for place in range(count))

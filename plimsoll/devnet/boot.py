@@ -15,25 +15,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from plimsoll.chain.contracts import Deployed
 from plimsoll.chain.transactions import Call, Chain, Receipt, Signer
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
-from plimsoll.core.units import WAD
 from plimsoll.deploy import parameters as deployment
 from plimsoll.deploy.apply import apply
 from plimsoll.deploy.manifest import Manifest, manifest_path
 from plimsoll.deploy.parameters import Market, Parameters
-from plimsoll.devnet.accounts import dev_accounts, publisher_keys
+from plimsoll.devnet.accounts import dev_accounts
 from plimsoll.devnet.anvil import Anvil, AnvilSettings
-from plimsoll.devnet.environment import Environment, deploy_environment, mint_call
-from plimsoll.sdk.oracle import Publisher
+from plimsoll.devnet.environment import PRICES, Environment, deploy_environment, mint_call
+from plimsoll.devnet.sources import Sources
 
 PARAMETERS = "devnet"
-PRICES: Mapping[str, int] = {"ETH/USD": 2_500 * WAD, "BTC/USD": 60_000 * WAD}
-"""WAD dollars, at first."""
 TRADER_DOLLARS = 1_000_000
 POOL_DOLLARS = 20_000_000
 FUND_DOLLARS = 1_000_000
@@ -59,7 +57,6 @@ class Devnet:
     manifest_path: Path
     environment: Environment
     signers: dict[str, Signer]
-    publisher_keys: tuple[str, ...]
     block_time: int | None = None
     """Seconds between blocks; None where each transaction is mined at once."""
     prices: dict[str, int] = field(default_factory=dict)
@@ -86,19 +83,22 @@ class Devnet:
         """Raises UserError where there is none of that name."""
         return self.parameters.market(name)
 
-    def publisher(self, market: str) -> Publisher:
-        """Signs prices of a market for all its pull sources."""
-        self.market(market)
-        return Publisher.from_keys(self.publisher_keys, market)
+    @cached_property
+    def sources(self) -> Sources:
+        """Each price source by itself, for whoever wants one to lie or to fall silent."""
+        signer = self.signers["faucet"]
+        return Sources(self.contract("OracleAggregator"), self.addresses, self.environment, self.parameters, signer)
 
     def price_data(self, prices: Mapping[str, int], published_at: int) -> list[bytes]:
-        """Signed updates of markets, as the contracts take them: WAD dollars and Unix seconds."""
-        return [self.publisher(name).item(self.market(name).id, price, published_at) for name, price in prices.items()]
+        """Updates of markets that all pull sources sign, as the contracts take them: WAD dollars and Unix seconds."""
+        return [self.sources.item(name, price, published_at) for name, price in prices.items()]
 
     def record(
         self, prices: Mapping[str, int] | None = None, *, published_at: int | None = None, signer: str = "faucet"
     ) -> Receipt:
-        """Record prices of markets, the last ones where none are given. The push feeds follow.
+        """Record prices of markets, the last ones where none are given: what all pull sources say.
+
+        The push feeds follow. The pools don't: an average lags behind a jump for minutes, and the market only reduces.
 
         Published now unless told otherwise. Where nothing is mined by itself, time passes first: blocks of one second
         have the same time, and a record must be newer than the last.
@@ -196,7 +196,7 @@ def boot_devnet(
         port: of anvil, a free one by default.
         block_time: seconds between blocks, mined whether there are transactions or not; None mines each at once.
         timestamp: Unix seconds at which the chain's clock starts once all is there; now by default.
-        prices: WAD dollars by market name, recorded last; empty for none.
+        prices: WAD dollars by market name, recorded last; empty for none. The pools start at them, or at PRICES.
         trader_dollars: what each of provider, keeper, alice, bob and carol gets, in whole dollars of the token.
         pool_dollars, fund_dollars: what the provider brings into pool and insurance fund, by real requests.
         folder: where the manifest is written; a temporary one by default.
@@ -221,7 +221,7 @@ def boot_devnet(
         report(f"node     {node.url}  chain {loaded.chain_id}")
         chain = Chain(node.url, poll_seconds=0.02)
         path = manifest_path(loaded.network, folder or Path(temporary))
-        environment = deploy_environment(chain, loaded, report=report)
+        environment = deploy_environment(chain, loaded, prices=prices, report=report)
         manifest = (deploy or deploy_in_process)(loaded, chain, path, report)
         devnet = Devnet(
             node=node,
@@ -231,7 +231,6 @@ def boot_devnet(
             manifest_path=path,
             environment=environment,
             signers={name: Signer(chain, one.key, name=name) for name, one in dev_accounts().items()},
-            publisher_keys=publisher_keys(),
         )
         _give_money(devnet, trader_dollars, pool_dollars, fund_dollars)
         _start_clock(devnet, start if timestamp is not None else None)

@@ -1,15 +1,18 @@
-"""Uniswap v3's real factory and pools out of the npm package, and the sums of its square-root prices."""
+"""Uniswap v3's real factory and pools out of the npm package, and where they stand."""
 
 from __future__ import annotations
 
 import json
 from functools import cache
-from math import isqrt
 
+from eth_abi.abi import encode
+from eth_utils import keccak
+
+from plimsoll.chain.abi import checksum
 from plimsoll.chain.build import ROOT, Artifact
 from plimsoll.core.errors import UserError
-from plimsoll.core.units import WAD
 from plimsoll.deploy.parameters import pool_feed_id
+from plimsoll.sdk.pools import Q96
 
 PACKAGE = ROOT / "node_modules" / "@uniswap" / "v3-core" / "artifacts" / "contracts"
 FEE = 3_000
@@ -44,10 +47,16 @@ def _artifact(name: str) -> Artifact:
     )
 
 
-def sqrt_price(price: int, decimals0: int, decimals1: int, *, inverted: bool = False) -> int:
-    """A pool's sqrtPriceX96, rounded down, at WAD dollars of the base: token1 where `inverted`, else token0."""
-    above, below = (WAD, price) if inverted else (price, WAD)
-    return isqrt((above * 10**decimals1 << 192) // (below * 10**decimals0))
+def pool_address(factory_: str, token0: str, token1: str) -> str:
+    """Where a factory puts the pool of two tokens, the lower address first, with FEE."""
+    salt = keccak(encode(["address", "address", "uint24"], [token0, token1, FEE]))
+    code = keccak(pool().bytecode)
+    return checksum(keccak(b"\xff" + bytes.fromhex(factory_[2:]) + salt + code)[12:])
+
+
+def liquidity(dollars: int, sqrt: int, *, inverted: bool) -> int:
+    """Of a position over the full range with so much of the dollar token, in its units, at a sqrtPriceX96."""
+    return dollars * sqrt // Q96 if inverted else dollars * Q96 // sqrt
 
 
 def feed_id(pool: str, window: int, decimals0: int, decimals1: int, *, inverted: bool = False) -> bytes:

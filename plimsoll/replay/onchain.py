@@ -19,6 +19,7 @@ from eth_account.signers.local import LocalAccount
 from plimsoll.chain.contracts import Deployed, occurrence
 from plimsoll.chain.transactions import Call, Log, Receipt
 from plimsoll.core.orders import Order, OrderKind
+from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
 from plimsoll.devnet.boot import Devnet
 from plimsoll.replay.actions import (
     Absorb,
@@ -53,10 +54,10 @@ from plimsoll.replay.promises import Promises
 from plimsoll.replay.run import Check, Compared
 from plimsoll.replay.stored import Layout, Ledger, Sums
 from plimsoll.sdk.events import field_name
-from plimsoll.sdk.oracle import Publisher
 from plimsoll.sdk.signing import Cancel as CancelMessage
 from plimsoll.sdk.signing import CancelAll as CancelAllMessage
 from plimsoll.sdk.signing import Domain, Message, digest, order_hash
+from plimsoll.sdk.sources import signed_item, signings
 
 READER = bytes.fromhex("5f5b8036111560145780355481526020016001565b365ff3")
 """Returns the storage words of the slots in its call data. It stands in for a contract's code, in calls only."""
@@ -114,6 +115,11 @@ class Counted:
     sums: Sums | None = None
 
 
+def _signers(keys: Iterable[str]) -> list[LocalAccount]:
+    """Who sign as eth_account's accounts do, quicker."""
+    return [cast(LocalAccount, Key.from_hex(key)) for key in keys]
+
+
 def deployment_of(devnet: Devnet) -> Deployment:
     """The addresses that the mirror needs."""
     number = {name: int(address, 16) for name, address in devnet.addresses.items()}
@@ -150,11 +156,10 @@ class OnChain:
         self._vault, self._market, self._book, self._liquidator, self._oracle = map(devnet.contract, names)
         self._domain = Domain(self._chain_id, self._book.address)
         self._shares = {"pool": devnet.contract("LiquidityPool"), "fund": devnet.contract("InsuranceFund")}
-        signers = tuple(cast(LocalAccount, Key.from_hex(key)) for key in devnet.publisher_keys)
-        self._publishers = {
-            market.id: Publisher(signers, Publisher.from_keys((), market.name).template)
-            for market in devnet.parameters.markets
-        }
+        beacons, stream = _signers(publisher_keys()), _signers(stream_keys()[:STREAM_QUORUM])
+        markets = devnet.parameters.markets
+        self._sources = {market.id: devnet.sources.of(market.name) for market in markets}
+        self._signings = {market.id: signings(market.name, beacons, stream) for market in markets}
         self._counted = Counted()
         self._queue: queue.Queue[Mined | Check | threading.Event | None] = queue.Queue(QUEUED_BLOCKS)
         self._failure: BaseException | None = None
@@ -335,7 +340,10 @@ class OnChain:
         return self._keys[signer].unsafe_sign_hash(digest(message, self._domain)).signature
 
     def _item(self, market_id: int, prices: Sequence[int]) -> bytes:
-        return self._publishers[market_id].item(market_id, list(prices), self._time)
+        sources = self._sources[market_id]
+        names = [source.name for source in sources if not source.is_push]
+        said = dict(zip(names, prices, strict=True))
+        return signed_item(sources, self._signings[market_id], said, self._time)
 
     def _sign(self, owner: int, call: Call, flow: str, parts: int, expected: tuple[Expected, ...]) -> Sent:
         nonce = self._nonces[owner]

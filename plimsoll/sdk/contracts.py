@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 
-from plimsoll.chain.abi import Json
+from plimsoll.chain.abi import function_json
 from plimsoll.chain.contracts import Deployed, Interface
 from plimsoll.chain.transactions import Chain
 from plimsoll.core.errors import UserError
@@ -21,27 +21,17 @@ REQUIRED = (
 )
 
 
-def _function(name: str, inputs: Sequence[str], output: str, mutability: str = "view") -> Json:
-    return {
-        "type": "function",
-        "name": name,
-        "stateMutability": mutability,
-        "inputs": [{"name": "", "type": kind} for kind in inputs],
-        "outputs": [{"name": "", "type": output}],
-    }
-
-
 TOKEN = Interface(
     "Token",
     [
-        _function("balanceOf", ["address"], "uint256"),
-        _function("allowance", ["address", "address"], "uint256"),
-        _function("approve", ["address", "uint256"], "bool", "nonpayable"),
+        function_json("balanceOf", ["address"], ["uint256"]),
+        function_json("allowance", ["address", "address"], ["uint256"]),
+        function_json("approve", ["address", "uint256"], ["bool"], "nonpayable"),
     ],
 )
 """What is needed of an ERC-20 token."""
 
-WALLET = Interface("Wallet", [_function("isValidSignature", ["bytes32", "bytes"], "bytes4")])
+WALLET = Interface("Wallet", [function_json("isValidSignature", ["bytes32", "bytes"], ["bytes4"])])
 """What is needed of a wallet that is a contract (ERC-1271): its selector is also what it answers with."""
 
 

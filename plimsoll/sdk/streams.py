@@ -48,15 +48,15 @@ def sign_report(signers: Sequence[LocalAccount], report: bytes) -> bytes:
     if len(signers) > MAX_SIGNERS:
         raise UserError(f"{len(signers)} signers; a report has room for {MAX_SIGNERS}")
     digest = Hash32(keccak(keccak(report) + b"".join(CONTEXT)))
-    signed = [signer.unsafe_sign_hash(digest) for signer in signers]
+    signed = [bytes(signer.unsafe_sign_hash(digest).signature) for signer in signers]
     return encode(
         ["bytes32[3]", "bytes", "bytes32[]", "bytes32[]", "bytes32"],
         [
             list(CONTEXT),
             report,
-            [one.r.to_bytes(32, "big") for one in signed],
-            [one.s.to_bytes(32, "big") for one in signed],
-            bytes(one.v - 27 for one in signed).ljust(32, b"\0"),
+            [one[:32] for one in signed],
+            [one[32:64] for one in signed],
+            bytes(one[64] - 27 for one in signed).ljust(32, b"\0"),
         ],
     )
 

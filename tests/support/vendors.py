@@ -16,6 +16,7 @@ from eth_account import Account
 from plimsoll.chain.build import ROOT, Artifact
 from plimsoll.devnet import chainlink, uniswap
 from plimsoll.sdk.oracle import beacon_id, beacon_update, encode_price, sign_update, template_id
+from plimsoll.sdk.pools import sqrt_price
 from plimsoll.sdk.streams import encode_report, sign_report, stream_id
 from tests.support.evm import DEPLOYER, Contract, Evm, Receipt, known
 from tests.support.oracle import NOW, SIGNER_KEYS, WAD, address_feed, deploy_api3
@@ -214,7 +215,7 @@ class Uniswap(Vendor):
         return self.evm.at("UniswapV3Pool", feed[12:])
 
     def sqrt_price(self, feed: bytes, price: int) -> int:
-        return uniswap.sqrt_price(price, feed[7], feed[6], inverted=bool(feed[5]))
+        return sqrt_price(price, feed[7], feed[6], inverted=bool(feed[5]))
 
     def publish(self, feed: bytes, price: int, at: int, confidence: int = 0) -> None:
         """The pool starts at that price at that time."""

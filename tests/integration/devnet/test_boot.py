@@ -22,10 +22,10 @@ from plimsoll.deploy.manifest import require
 from plimsoll.deploy.parameters import load
 from plimsoll.deploy.verify import verify
 from plimsoll.devnet.__main__ import _keep_prices
-from plimsoll.devnet.accounts import NAMES, dev_accounts, publisher_keys
+from plimsoll.devnet.accounts import NAMES, dev_accounts, publisher_keys, stream_keys
 from plimsoll.devnet.anvil import free_port
-from plimsoll.devnet.boot import FUND_DOLLARS, POOL_DOLLARS, PRICES, TRADER_DOLLARS, Devnet, boot_devnet
-from plimsoll.devnet.environment import deploy_environment
+from plimsoll.devnet.boot import FUND_DOLLARS, POOL_DOLLARS, TRADER_DOLLARS, Devnet, boot_devnet
+from plimsoll.devnet.environment import PRICES, deploy_environment
 
 pytestmark = pytest.mark.node
 
@@ -115,7 +115,7 @@ def test_environment__there_already__left_alone(devnet: Devnet) -> None:
 
 def test_accounts__ten_by_name__the_mnemonic_of_anvil(devnet: Devnet) -> None:
     assert list(devnet.signers) == list(NAMES) == list(dev_accounts())
-    assert len(set(publisher_keys())) == 3
+    assert len({*publisher_keys(), *stream_keys()}) == 6
     assert all(devnet.chain.balance(signer) > 9_000 * WAD for signer in devnet.signers.values())
 
 
@@ -201,7 +201,7 @@ def test_command__deploys_with_ape__and_leaves_nothing_behind(built: None, tmp_p
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    assert "devnet: 38 transactions" in (tmp_path / "log").read_text()
+    assert "devnet: 40 transactions" in (tmp_path / "log").read_text()
     assert not (tmp_path / "devnet.json").exists()
     with pytest.raises(RpcUnavailable):
         RpcClient(url).call("eth_chainId")

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plimsoll.devnet.api3 import ADMIN_ROLE
-from plimsoll.devnet.uniswap import FULL_RANGE, feed_id, sqrt_price
+from plimsoll.devnet.uniswap import FULL_RANGE, feed_id
 from plimsoll.sdk.oracle import beacon_id, beacon_update, encode_price, encode_update, sign_update, template_id
+from plimsoll.sdk.pools import sqrt_price
 from plimsoll.sdk.streams import encode_report, sign_report, stream_id
 from tests.support.evm import DEPLOYER, Contract, Evm, Revert, reverts
 from tests.support.oracle import NOW, PRICE, WAD, address_feed
