@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import cycle
 
 from plimsoll.core.units import BPS, WAD
-from plimsoll.drills.notes import Notes, usd
-from plimsoll.drills.sources import Recorded, Said
+from plimsoll.drills.notes import Figure, Notes, usd
 from plimsoll.drills.stage import BTC, ETH, PRICES, Stage, staged
+from plimsoll.drills.world import Recorded, Said
 from plimsoll.risk.aggregation import PROBATION
 from plimsoll.risk.oracle import DOUBTFUL
 
@@ -16,8 +17,9 @@ SPREADS_BPS = (0, 4, 30, 49, 60)
 """How far the honest ones are apart; the last is more than a market's dispersion."""
 SMALL_LIES_BPS = (10, 30, 49, 51, 100, 500, 1_000, 5_000, 9_999)
 FACTORS = (2, 10, 1_000)
-LARGEST = 2**223 - 1
-"""What a beacon can carry."""
+LARGEST_BITS = {"api3": 223, "datastreams": 191}
+"""Of what a vendor's signed price can carry, and as much below zero."""
+PUSH = "chainlink"
 EDGE = {"edge long": 10 * WAD, "edge short": -10 * WAD}
 EDGE_DOLLARS = 1_020
 """A long and a short so close to liquidation that 1.6% against them would do."""
@@ -33,62 +35,63 @@ def play(notes: Notes) -> None:
         _lie_as_a_bound(stage)
 
 
-def lies(price: int) -> Iterator[int]:
-    """Prices that aren't, WAD."""
+def lies(price: int, largest: int) -> Iterator[int]:
+    """Prices that aren't, WAD; up to the largest that a source can say."""
     for bps in SMALL_LIES_BPS:
         yield from (price * (BPS + bps) // BPS, price * (BPS - bps) // BPS)
     for factor in FACTORS:
         yield from (price * factor, price // factor)
-    yield from (1, 0, -1, -price, 2**96 - 1, 2**96, LARGEST, -(2**223))
+    yield from (1, 0, -1, -price, 2**96 - 1, 2**96, largest, -largest)
 
 
 def _lie_about_the_price(stage: Stage, market: str) -> None:
     """Every lie of every source, for honest ones that agree and that hardly do."""
-    notes, price = stage.notes, PRICES[market]
-    count = stage.sources.count(market)
-    told = farthest = moved = 0
+    notes, price, names = stage.notes, PRICES[market], stage.world.names(market)
+    told = outside = 0
     refused: Counter[str] = Counter()
     victims: set[str] = set()
     for spread in SPREADS_BPS:
-        honest = [price, *(price * (BPS * 100 + spread * 100 * place // (count - 2)) // (BPS * 100) for place in range(1, count - 1))]
-        for liar in range(count):
-            for lie in lies(price):
-                words = [Said(one) for one in honest]
-                words.insert(liar, Said(lie))
-                done = stage.say({market: words}, seconds=1)[market]
+        for liar in names:
+            honest = _apart(price, spread, [name for name in names if name != liar])
+            prices = [one.price for one in honest.values()]
+            for lie in lies(price, 2 ** LARGEST_BITS[liar.partition("-")[0]] - 1):
+                done = stage.say({market: {**honest, liar: Said(lie)}}, seconds=1)[market]
                 told += 1
-                farthest = max(farthest, abs(lie - price) * 100 // price)
                 if isinstance(done, Recorded):
-                    moved += not min(honest) <= done.price <= max(honest)
+                    outside += not min(prices) <= done.price <= max(prices)
                 else:
                     refused[f"{spread} bps apart: {done}"] += 1
                 victims |= set(stage.liquidatable())
-    notes.figure(f"{market}: lies told", told)
-    notes.figure(f"{market}: updates refused", dict(refused))
-    notes.promise(f"{market}: the price stays within what the honest ones span", moved == 0, f"{moved} of {told} outside")
     close = stage.devnet.market(market).oracle.dispersion_bps
     stopped = sum(times for text, times in refused.items() if int(text.split(" ")[0]) <= close)
-    notes.promise(f"{market}: honest sources that agree are recorded whatever the liar says", stopped == 0, f"{stopped} refused")
+    notes.figure(f"{market}: lies told", told)
+    notes.figure(f"{market}: refused, while the honest ones are", dict(refused))
+    notes.promise(f"{market}: the price stays within what the honest ones span", not outside, f"{outside} of {told} outside")
+    notes.promise(f"{market}: honest ones that agree are recorded whatever the liar says", not stopped, f"{stopped} refused")
     notes.promise(f"{market}: nobody becomes liquidatable by a lie", not victims, sorted(victims))
+
+
+def _apart(price: int, spread: int, names: list[str]) -> dict[str, Said]:
+    """Honest sources, the last so many bps above the first."""
+    gaps = max(1, len(names) - 1)
+    return {name: Said(price + price * spread * place // (gaps * BPS)) for place, name in enumerate(names)}
 
 
 def _lie_about_the_time(stage: Stage) -> None:
     """A time that is to come, an old one, and none: the price waits until the source is reported, then does without."""
     notes, market = stage.notes, ETH
-    price, count = PRICES[market], stage.sources.count(market)
+    price, names = PRICES[market], stage.world.names(market)
     rules = stage.devnet.market(market).oracle
-    gaps: dict[str, int] = {}
-    for what, word in (
-        ("from the future", Said(price // 2, seconds_ago=-60)),
-        ("too old", Said(price // 2, seconds_ago=rules.record_window + 1)),
-        ("nothing", None),
-    ):
-        liar = len(gaps) % count
-        words = [word if place == liar else Said(price) for place in range(count)]
+    gaps: dict[str, Figure] = {}
+    stage.publish(PRICES)
+    kinds = {"from the future": -60, "too old": rules.record_window + 1, "nothing": None}
+    for liar, (what, ago) in zip(cycle(names), kinds.items(), strict=False):
+        words = {name: Said(price) for name in names if name != liar}
+        if ago is not None:
+            words[liar] = Said(price // 2, ago)
         before = stage.newest(market).published_at
         refusal = stage.say({market: words}, seconds=1)[market]
-        if not notes.promise(f"{what}: a source that isn't there is not left out at once", isinstance(refusal, str), refusal):
-            continue
+        notes.promise(f"{what}: {liar} is not left out at once", isinstance(refusal, str), refusal)
         stage.report_missing(market, liar, seconds=1)
         stage.wait(rules.silent_after - 1)
         done = stage.say({market: words}, seconds=1)[market]
@@ -103,13 +106,12 @@ def _lie_about_the_time(stage: Stage) -> None:
 def _lie_as_a_bound(stage: Stage) -> None:
     """A push source that lies sets nothing and refuses nothing: opening halts, liquidation goes on."""
     notes, market = stage.notes, ETH
-    price = PRICES[market]
-    states = {}
+    price, effects = PRICES[market], Counter[str]()
     for lie in (price // 2, price * 97 // 100, price * 103 // 100, price * 2, price * 1_000, 0):
-        words = [Said(price)] * stage.sources.count(market)
-        done = stage.say({market: words}, pushes={market: lie})[market]
+        words = dict.fromkeys(stage.world.names(market), Said(price))
+        done = stage.say({market: words}, bounds={market: {PUSH: lie}})[market]
         held = isinstance(done, Recorded) and done.price == price and done.state <= DOUBTFUL
-        notes.promise(f"a push source that says {usd(lie)} doesn't move {usd(price)} nor stop liquidations", held, done)
-        states[usd(lie)] = "opening halts" if isinstance(done, Recorded) and done.state == DOUBTFUL else "no effect"
-    notes.figure(f"{market}: a lying push source", states)
+        notes.promise(f"{PUSH} says {usd(lie)}: the price is what it was, and accounts can be liquidated", held, done)
+        effects["opening halts" if isinstance(done, Recorded) and done.state == DOUBTFUL else "none"] += 1
+    notes.figure(f"{market}: effects of {PUSH}'s lies", dict(effects))
     stage.publish(PRICES)

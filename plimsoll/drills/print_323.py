@@ -6,9 +6,9 @@ from plimsoll.core.units import WAD
 from plimsoll.deploy import parameters
 from plimsoll.devnet.boot import PARAMETERS
 from plimsoll.drills.notes import Notes, usd
-from plimsoll.drills.sources import Recorded, Said
 from plimsoll.drills.stage import ETH, Stage, staged
 from plimsoll.drills.venues import MARKET, Venues, bars_of, compare, play_on_devnet
+from plimsoll.drills.world import Recorded, Said
 from plimsoll.risk.scenario import prices
 from plimsoll.risk.scenario.bar import Bar
 from plimsoll.risk.scenario.population import PopulationParameters
@@ -65,7 +65,8 @@ def _by_two_of_three(notes: Notes, printed: Bar) -> None:
 
 
 def _print(stage: Stage, printed: Bar) -> None:
-    words = [Said(printed.open), *[Said(printed.high)] * (stage.sources.count(ETH) - 1)]
+    honest, *others = stage.world.names(ETH)
+    words = {honest: Said(printed.open), **dict.fromkeys(others, Said(printed.high))}
     done = stage.say({ETH: words})[ETH]
     found = usd(done.price) if isinstance(done, Recorded) else done
     stage.notes.promise("printed by all but one: refused by the move limit", found == "Oracle_MoveTooLarge", found)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import SECONDS_PER_HOUR, WAD
 from plimsoll.drills.notes import Notes, ratio, usd
-from plimsoll.drills.sources import Said
 from plimsoll.drills.stage import ETH, PRICES, Stage, bad_debt, staged
+from plimsoll.drills.world import Said
 from plimsoll.replay.actions import CloseOut, Deposit, Place
-from plimsoll.risk.aggregation import DOWN, GRACE, OPEN
+from plimsoll.risk.aggregation import DOUBTFUL, DOWN, GRACE
 
 OUTAGE_SECONDS = SECONDS_PER_HOUR
 PRICES_AFTER = {market: price * 97 // 100 for market, price in PRICES.items()}
@@ -69,7 +69,7 @@ def _before_the_notice(stage: Stage, late_order: Order) -> None:
 def _in_the_past(stage: Stage) -> None:
     """Blocks of a past in which the feed knew."""
     notes = stage.notes
-    words = [Said(PRICES_AFTER[ETH], seconds_ago=-OUTAGE_SECONDS // 2)] * stage.sources.count(ETH)
+    words = dict.fromkeys(stage.world.names(ETH), Said(PRICES_AFTER[ETH], seconds_ago=-OUTAGE_SECONDS // 2))
     told = stage.say({ETH: words})[ETH]
     notes.promise("blocks that lag: a price of the present can't be recorded", isinstance(told, str), told)
     (outcome,) = stage.trade(PRICES, stage.order("opener", ETH, -LONG))
@@ -118,7 +118,8 @@ def _in_grace(stage: Stage, stop: Order) -> None:
 def _after_grace(stage: Stage) -> None:
     notes = stage.notes
     stage.publish(PRICES_AFTER)
-    notes.promise("after the grace the market is open", stage.newest(ETH).state == OPEN, stage.newest(ETH))
+    state = stage.newest(ETH).state
+    notes.promise("after the grace the market liquidates", state <= DOUBTFUL, state)
     before = {name: stage.base(name, ETH) for name in HOLDERS}
     steps = stage.liquidate(PRICES_AFTER)
     hit = [name for name in HOLDERS if stage.base(name, ETH) != before[name]]
@@ -126,6 +127,7 @@ def _after_grace(stage: Stage) -> None:
     notes.figure("close-outs after the grace", len(steps))
     notes.figure("late: base left of 10, cash", [usd(stage.base("late", ETH)), usd(stage.cash("late"))])
     notes.figure("bad debt, paid by the fund", usd(bad_debt(steps)))
+    notes.figure("seconds until the pools' averages had followed and opening worked", stage.settle_down(PRICES_AFTER))
     stage.open(PRICES_AFTER, ("opener", ETH, LONG), ("prophet", ETH, LONG))
     notes.figure("what that order earned", usd(stage.cash("prophet") - COMFORTABLE * WAD))
     notes.promise("after the grace opening works", stage.base("opener", ETH) == LONG)

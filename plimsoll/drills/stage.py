@@ -1,7 +1,7 @@
 """Where a drill is played: a devnet with the real contracts, the reference model beside it, and hands on clock and orders.
 
 Everything that people and keepers do is carried out on both, and every event and stored word is compared; a refusal must
-be the same by name. Prices come from the world outside (`plimsoll.drills.sources`), not from the model.
+be the same by name. Prices come from the world outside (`plimsoll.drills.world`), not from the model.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from plimsoll.core import ids
 from plimsoll.core.orders import Order, OrderKind
-from plimsoll.core.units import WAD
+from plimsoll.core.units import SECONDS_PER_HOUR, WAD
 from plimsoll.devnet.boot import Devnet, boot_devnet
 from plimsoll.drills.notes import Notes
-from plimsoll.drills.sources import Recorded, Said, Sources
+from plimsoll.drills.world import Recorded, Said, World
 from plimsoll.replay.actions import Action, Applied, Deposit, Execute, ExecuteRequest, Place, RequestEntry, Withdraw
 from plimsoll.replay.keepers import Liquidations
 from plimsoll.replay.keys import Key
@@ -24,11 +24,12 @@ from plimsoll.replay.promises import Promises
 from plimsoll.replay.run import check_of
 from plimsoll.replay.stored import Layout
 from plimsoll.risk.execution import Outcome
-from plimsoll.risk.oracle import Record
+from plimsoll.risk.oracle import OPEN, Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.fund import read_ledger
 from plimsoll.sdk.signing import order_hash
+from plimsoll.sdk.words import unpack_record
 
 ETH, BTC = "ETH/USD", "BTC/USD"
 PRICES: Mapping[str, int] = {ETH: 2_000 * WAD, BTC: 40_000 * WAD}
@@ -39,6 +40,8 @@ FUND_DOLLARS = 1_000_000
 
 ANY_PRICE = 2**128 - 1
 BLOCK_SECONDS = 2
+FOLLOW_SECONDS = 10
+"""Between two prices while pools' averages follow."""
 ROUNDS = 200
 """Of a liquidator at one price, at most."""
 
@@ -57,7 +60,7 @@ class Stage:
         accounts = [self.account(name) for name in traders]
         holdings = [(account, market_id) for account in accounts for market_id in self.mirror.markets]
         self.layout = Layout([*accounts, *self.mirror.own_accounts()], holdings, self.mirror.markets)
-        self.sources = Sources(devnet, self.mirror)
+        self.world = World(devnet, self.mirror)
         self._chain = OnChain(devnet, self.roles, self.keys.values())
         self._orders: dict[bytes, Order] = {}
 
@@ -77,7 +80,7 @@ class Stage:
         block = self.mirror.end()
         if not block.applied:
             self.mirror.begin(at)
-            self.sources.mine(at)
+            self.world.mine(at)
             return
         touched = self.layout.part(block.touched)
         self._chain.send(block, touched, touched.expected(self.mirror.model))
@@ -173,36 +176,49 @@ class Stage:
     # --- prices --------------------------------------------------------------------------------------------------
 
     def publish(self, prices: Mapping[str, int], seconds: int = BLOCK_SECONDS) -> None:
-        """All sources say these prices. Raises ValueError where a market doesn't take one."""
-        said = {market: [Said(price)] * self.sources.count(market) for market, price in prices.items()}
-        for market, done in self.say(said, seconds=seconds, pushes=prices).items():
+        """All sources say these prices, and pools are traded there. Raises ValueError where one isn't recorded."""
+        said = {market: dict.fromkeys(self.world.names(market), Said(price)) for market, price in prices.items()}
+        bounds = {market: dict.fromkeys(self.world.bounds(market), price) for market, price in prices.items()}
+        for market, done in self.say(said, seconds=seconds, bounds=bounds).items():
             if not isinstance(done, Recorded):
                 raise ValueError(f"{market}: {prices[market]} was not recorded: {done}")
 
     def say(
         self,
-        said: Mapping[str, Sequence[Said | None]],
+        said: Mapping[str, Mapping[str, Said]],
         *,
         seconds: int = BLOCK_SECONDS,
-        pushes: Mapping[str, int] | None = None,
+        bounds: Mapping[str, Mapping[str, int]] | None = None,
     ) -> dict[str, Recorded | str]:
-        """What each pull source of each market says in a block of its own, and the push sources; what became of it.
+        """What pull sources of markets say in a block of its own, and push sources, by name; and what became of it.
 
         A record, or why there is none: "skipped", or the name of the refusal.
         """
         self.mirror.begin(self.now + seconds)
-        return self.sources.say(self.now, said, pushes or {})
+        return self.world.say(self.now, said, bounds or {})
 
-    def report_missing(self, market: str, source: int, *, seconds: int = BLOCK_SECONDS) -> None:
+    def settle_down(self, prices: Mapping[str, int]) -> int:
+        """Publish until the pools' averages have followed and every market is open. Returns the seconds it took.
+
+        Raises ValueError where they don't within an hour.
+        """
+        start = self.now
+        while any(self.newest(market).state != OPEN for market in prices):
+            if self.now - start > SECONDS_PER_HOUR:
+                raise ValueError(f"not open after an hour: {[self.newest(market) for market in prices]}")
+            self.publish(prices, seconds=FOLLOW_SECONDS)
+        return self.now - start
+
+    def report_missing(self, market: str, source: str, *, seconds: int = BLOCK_SECONDS) -> None:
         """Somebody reports a silent source. Raises ValueError where the report is refused."""
         self.mirror.begin(self.now + seconds)
-        if not self.sources.report_missing(self.now, market, source):
+        if not self.world.report_missing(self.now, market, source):
             raise ValueError(f"{market}: source {source} can't be reported")
 
     def sequencer(self, *, down: bool, since: int, seconds: int = BLOCK_SECONDS) -> None:
         """In a block of its own its feed learns from L1 that the sequencer is down, or up again, since then."""
         self.mirror.begin(self.now + seconds)
-        self.sources.sequencer(self.now, down=down, since=since)
+        self.world.sequencer(self.now, down=down, since=since)
 
     def price(self, market: str) -> int:
         return self.mirror.price(self.market_ids[market])
@@ -255,6 +271,14 @@ class Stage:
 
     # --- the end -------------------------------------------------------------------------------------------------
 
+    def learn_prices(self) -> None:
+        """Tell the model what was recorded before there was a stage."""
+        oracle = self.devnet.contract("OracleAggregator")
+        for market_id in self.mirror.markets:
+            record = unpack_record(oracle.call("newest", market_id))
+            if record is not None:
+                self.mirror.model.record_price(market_id, *record[:4])
+
     def fill_pool_and_fund(self) -> None:
         """The provider enters both by requests."""
         provider = self.roles.provider.number
@@ -285,11 +309,11 @@ class Stage:
         notes.promise("Σ base = 0 in every market, to the dust", True, f"{bases} wei")
         notes.promise("Σ claims = tokens, to the dust", True, f"{sums.dust} of {check.dust_bound} wei")
         notes.promise("Σ equity = tokens, to the dust", True, f"{sums.equity} of −{bound} wei")
-        differences = compared.mismatches + self.sources.mismatches
+        differences = compared.mismatches + self.world.mismatches
         notes.promise(
             "contracts = reference model, to the wei",
             differences == 0,
-            self._chain.first_difference or f"{compared.comparisons + self.sources.comparisons} comparisons",
+            self._chain.first_difference or f"{compared.comparisons + self.world.comparisons} comparisons",
         )
         ledger = read_ledger(Contracts(self.devnet.chain, self.devnet.addresses))
         notes.promise(
@@ -303,12 +327,11 @@ def bad_debt(steps: Iterable[Applied]) -> int:
 
 
 @contextmanager
-def staged(
-    notes: Notes, *traders: str, prices: Mapping[str, int] = PRICES, start: int = START
-) -> Iterator[Stage]:
+def staged(notes: Notes, *traders: str, prices: Mapping[str, int] = PRICES, start: int = START) -> Iterator[Stage]:
     """A stage with pool, fund and first prices; its sums are checked at the end, unless something ended it before."""
-    with boot_devnet(timestamp=start, prices={}, trader_dollars=0, pool_dollars=0, fund_dollars=0) as devnet:
+    with boot_devnet(timestamp=start, prices=prices, trader_dollars=0, pool_dollars=0, fund_dollars=0) as devnet:
         stage = Stage(devnet, traders, notes)
+        stage.learn_prices()
         stage.fill_pool_and_fund()
         stage.publish(prices)
         yield stage

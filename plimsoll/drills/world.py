@@ -5,7 +5,7 @@ A record that the contracts accept must be the one that the reference aggregatio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from plimsoll.chain.contracts import decode_logs
@@ -15,7 +15,6 @@ from plimsoll.replay.mirror import Mirror
 from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
 from plimsoll.risk.refusals import Refusal
 from plimsoll.sdk.events import PriceRecorded, UpdateSkipped, decode_all
-from plimsoll.sdk.oracle import Publisher
 
 HAND = "carol"
 """Whose account of the devnet sends what vendors and reporters would."""
@@ -30,16 +29,16 @@ class Said(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A record that was accepted; `kept` are the sources that it rests on."""
+    """A record that was accepted; `kept` are the names of the sources that it rests on."""
 
     price: int
     confidence: int
     published_at: int
     state: int
-    kept: frozenset[int]
+    kept: tuple[str, ...]
 
 
-class Sources:
+class World:
     """Price sources and the sequencer's feed of a devnet. Each call mines a block at a time of the caller's."""
 
     def __init__(self, devnet: Devnet, mirror: Mirror) -> None:
@@ -47,14 +46,17 @@ class Sources:
         self._mirror = mirror
         self._oracle = devnet.contract("OracleAggregator")
         self._guard = devnet.contract("SequencerGuard")
-        self._rounds = 1
         self._reported: set[str] = set()
         self.comparisons = 0
         self.mismatches = 0
 
-    def count(self, market: str) -> int:
-        """How many pull sources a market has."""
-        return sum(1 for source in self._devnet.market(market).sources if not source.is_push)
+    def names(self, market: str) -> tuple[str, ...]:
+        """A market's pull sources."""
+        return self._devnet.sources.names(market, push=False)
+
+    def bounds(self, market: str) -> tuple[str, ...]:
+        """A market's push sources."""
+        return self._devnet.sources.names(market, push=True)
 
     def mine(self, at: int, *calls: Call) -> list[Receipt]:
         """A block at that time, Unix seconds, with these calls in their order."""
@@ -66,36 +68,34 @@ class Sources:
         return [self._devnet.chain.wait_for(one.tx_hash) for one in signed]
 
     def say(
-        self, at: int, said: Mapping[str, Sequence[Said | None]], pushes: Mapping[str, int]
+        self, at: int, said: Mapping[str, Mapping[str, Said]], bounds: Mapping[str, Mapping[str, int]]
     ) -> dict[str, Recorded | str]:
-        """An update of each market with what its pull sources say; None for one that says nothing.
+        """An update of each market with what its pull sources say, by their names; who isn't named says nothing.
 
         Push sources first. Returns the record of each market, "skipped", or the name of the refusal.
         """
-        environment = self._devnet.environment
-        first = [environment.push_call(market, price, at) for market, price in pushes.items()]
+        sources = self._devnet.sources
+        first = [call for market, prices in bounds.items() for call in sources.bound_calls(market, prices, at)]
         updates = [self._oracle.prepare("update", [self._item(one, words, at)], gas=GAS) for one, words in said.items()]
         receipts = self.mine(at, *first, *updates)[len(first) :]
         return {market: self._told(market, receipt, at) for market, receipt in zip(said, receipts, strict=True)}
 
-    def report_missing(self, at: int, market: str, source: int) -> bool:
+    def report_missing(self, at: int, market: str, source: str) -> bool:
         """Whether the report of a silent source was taken."""
         self._reported.add(market)
-        call = self._oracle.prepare("reportMissing", self._devnet.market(market).id, source, gas=GAS)
-        return self.mine(at, call)[0].ok
+        place = self._devnet.sources.source(market, source).index
+        return self.mine(at, self._oracle.prepare("reportMissing", self._id(market), place, gas=GAS))[0].ok
 
     def sequencer(self, at: int, *, down: bool, since: int) -> None:
-        """The uptime feed says that the sequencer is down, or up again, since then."""
-        self._rounds += 1
-        self.mine(
-            at, self._devnet.environment.uptime.prepare("setRound", self._rounds, int(down), since, at, gas=200_000)
-        )
+        """The uptime feed hears from L1 that the sequencer is down, or up again, since then."""
+        self.mine(at, self._devnet.environment.sequencer_call(down, since))
 
-    def _item(self, market: str, said: Sequence[Said | None], at: int) -> bytes:
-        publisher: Publisher = self._devnet.publisher(market)
-        prices = [one.price if one else None for one in said]
-        times = [at - one.seconds_ago if one else at for one in said]
-        return publisher.item(self._devnet.market(market).id, prices, times)
+    def _id(self, market: str) -> int:
+        return self._devnet.market(market).id
+
+    def _item(self, market: str, said: Mapping[str, Said], at: int) -> bytes:
+        prices = {name: one.price for name, one in said.items()}
+        return self._devnet.sources.item(market, prices, {name: at - one.seconds_ago for name, one in said.items()})
 
     def _told(self, market: str, receipt: Receipt, at: int) -> Recorded | str:
         if not receipt.ok:
@@ -110,15 +110,14 @@ class Sources:
 
     def _record(self, market: str, event: PriceRecorded, at: int) -> Recorded:
         kept = frozenset(place for place in range(8) if event.sources >> place & 1)
-        found = Recorded(event.price, event.confidence, event.published_at, event.state, kept)
+        found = (event.price, event.confidence, event.published_at, event.state, kept)
         self.comparisons += 1
         self.mismatches += self._expected(market, at, event.block_number - 1) != found
-        self._mirror.model.record_price(
-            self._devnet.market(market).id, event.price, event.confidence, event.published_at, event.state
-        )
-        return found
+        self._mirror.model.record_price(self._id(market), *found[:4])
+        names = self.names(market)
+        return Recorded(*found[:4], tuple(names[place] for place in sorted(kept)))
 
-    def _expected(self, market: str, at: int, before: int) -> Recorded | None:
+    def _expected(self, market: str, at: int, before: int) -> tuple[int, int, int, int, frozenset[int]] | None:
         """The reference aggregation of what the sources hold, with the reports of missing ones of the block before."""
         listed = self._devnet.market(market)
         newest = self._mirror.markets[listed.id].newest
@@ -126,7 +125,7 @@ class Sources:
         (pulls, pushes), guard = read([self._oracle.prepare("readings", listed.id), self._guard.prepare("state")])
         reports: list[int] = []
         if market in self._reported:
-            places = range(self.count(market))
+            places = range(len(self.names(market)))
             reports = read([self._oracle.prepare("missingSince", listed.id, one) for one in places], block=before)
         ages = [source.max_age for source in listed.sources if source.is_push]
         try:
@@ -142,4 +141,4 @@ class Sources:
             )
         except Refusal:
             return None
-        return None if isinstance(found, Skipped) else Recorded(*found[:5])
+        return None if isinstance(found, Skipped) else found[:5]
