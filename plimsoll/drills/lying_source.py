@@ -9,7 +9,7 @@ from itertools import cycle
 from plimsoll.core.units import BPS, WAD
 from plimsoll.drills.notes import Figure, Notes, usd
 from plimsoll.drills.stage import BTC, ETH, PRICES, Stage, staged
-from plimsoll.drills.world import Recorded, Said
+from plimsoll.drills.world import Recorded, Said, shown
 from plimsoll.risk.aggregation import PROBATION
 from plimsoll.risk.oracle import DOUBTFUL
 
@@ -66,8 +66,10 @@ def _lie_about_the_price(stage: Stage, market: str) -> None:
     stopped = sum(times for text, times in refused.items() if int(text.split(" ")[0]) <= close)
     notes.figure(f"{market}: lies told", told)
     notes.figure(f"{market}: refused, while the honest ones are", dict(refused))
-    notes.promise(f"{market}: the price stays within what the honest ones span", not outside, f"{outside} of {told} outside")
-    notes.promise(f"{market}: honest ones that agree are recorded whatever the liar says", not stopped, f"{stopped} refused")
+    within = f"{market}: the price stays within what the honest ones span"
+    notes.promise(within, not outside, f"{outside} of {told} outside")
+    recorded = f"{market}: honest ones that agree are recorded whatever the liar says"
+    notes.promise(recorded, not stopped, f"{stopped} refused")
     notes.promise(f"{market}: nobody becomes liquidatable by a lie", not victims, sorted(victims))
 
 
@@ -91,13 +93,13 @@ def _lie_about_the_time(stage: Stage) -> None:
             words[liar] = Said(price // 2, ago)
         before = stage.newest(market).published_at
         refusal = stage.say({market: words}, seconds=1)[market]
-        notes.promise(f"{what}: {liar} is not left out at once", isinstance(refusal, str), refusal)
+        notes.promise(f"{what}: {liar} is not left out at once", isinstance(refusal, str), shown(refusal))
         stage.report_missing(market, liar, seconds=1)
         stage.wait(rules.silent_after - 1)
         done = stage.say({market: words}, seconds=1)[market]
         gaps[what] = stage.now - before
         held = isinstance(done, Recorded) and done.price == price and liar not in done.kept
-        notes.promise(f"{what}: once reported, the others go on without it", held, done)
+        notes.promise(f"{what}: once reported, the others go on without it", held, shown(done))
         stage.wait(PROBATION)
         stage.publish(PRICES)
     notes.figure(f"{market}: seconds between two records while one source said", gaps)
@@ -111,7 +113,7 @@ def _lie_as_a_bound(stage: Stage) -> None:
         words = dict.fromkeys(stage.world.names(market), Said(price))
         done = stage.say({market: words}, bounds={market: {PUSH: lie}})[market]
         held = isinstance(done, Recorded) and done.price == price and done.state <= DOUBTFUL
-        notes.promise(f"{PUSH} says {usd(lie)}: the price is what it was, and accounts can be liquidated", held, done)
+        notes.promise(f"{PUSH} says {usd(lie)}: the price stays, and accounts can be liquidated", held, shown(done))
         effects["opening halts" if isinstance(done, Recorded) and done.state == DOUBTFUL else "none"] += 1
     notes.figure(f"{market}: effects of {PUSH}'s lies", dict(effects))
     stage.publish(PRICES)

@@ -24,16 +24,11 @@ class Promise:
 
 @dataclass
 class Notes:
-    """Figures, promises and the story of a drill, in the order in which they were noted."""
+    """Parameters, figures and promises of a drill, in the order in which they were noted."""
 
     parameters: dict[str, Figure] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
     promises: list[Promise] = field(default_factory=list)
-    story: list[str] = field(default_factory=list)
-
-    def say(self, line: str) -> None:
-        """A line of the story."""
-        self.story.append(line)
 
     def figure(self, name: str, value: Figure) -> None:
         self.figures[name] = value

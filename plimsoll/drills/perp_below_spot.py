@@ -16,6 +16,8 @@ SPOT = {"ETH": "eth_usdt_binance_spot_1m_2021-05.csv", "BTC": "btc_usdt_binance_
 PERPETUAL = "eth_usdt_binance_perp_1m_2021-05.csv"
 HOURS = 2
 ACCOUNTS = 80
+LEVERAGE = 5 * WAD
+"""At most: more are hit by spot itself, in an hour that took 30% from it."""
 
 
 def play(notes: Notes) -> None:
@@ -25,14 +27,17 @@ def play(notes: Notes) -> None:
     )
     perpetual = PriceHistory("perpetual", {MARKET: cut.pop("perp")})
     history = PriceHistory(f"Binance spot, {prices.describe_span(cut)}", cut)
-    scenario = Scenario(name="spot and perpetual", population=PopulationParameters(accounts=ACCOUNTS))
+    scenario = Scenario(
+        name="spot and perpetual", population=PopulationParameters(accounts=ACCOUNTS, leverage_max=LEVERAGE)
+    )
     third = {tick.ts: tick.prices[MARKET] for tick in perpetual.ticks(scenario.keepers)}
-    bars = zip(history.markets[MARKET], perpetual.markets[MARKET], strict=True)
-    gap, at, here, there = max(((one.close - other.close) * WAD // one.close, one.ts, one.close, other.close) for one, other in bars)
+    pairs = list(zip(history.markets[MARKET], perpetual.markets[MARKET], strict=True))
+    here, there = max(pairs, key=lambda pair: (pair[0].close - pair[1].close) * WAD // pair[0].close)
+    change = prices.format_change((there.close - here.close) * WAD // here.close)
     notes.parameters |= {
         "prices": history.source,
         "accounts": ACCOUNTS,
-        "worst close": f"{prices.utc(at)}: spot {usd(here)}, perpetual {usd(there)} ({prices.format_change(-gap)})",
+        "worst close": f"{prices.utc(here.ts)}: spot {usd(here.close)}, perpetual {usd(there.close)} ({change})",
     }
     with_it = play_on_devnet(notes, "with the perpetual", scenario, history, third)
     without = play_on_devnet(notes, "spot alone", scenario, history, {})

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from plimsoll.core.units import WAD
-from plimsoll.deploy import parameters
-from plimsoll.devnet.boot import PARAMETERS
 from plimsoll.drills.notes import Notes, usd
-from plimsoll.drills.stage import ETH, Stage, staged
-from plimsoll.drills.venues import MARKET, Venues, bars_of, compare, play_on_devnet
+from plimsoll.drills.stage import BTC, ETH, Stage, staged
+from plimsoll.drills.venues import MARKET, bars_of, compare, play_on_devnet
 from plimsoll.drills.world import Recorded, Said
 from plimsoll.risk.scenario import prices
 from plimsoll.risk.scenario.bar import Bar
@@ -21,6 +19,8 @@ SHORTS = WAD * 85 // 100
 """Of all positions."""
 KEEPERS = KeeperBehaviour(points_per_bar=4)
 """Every corner of a bar reaches the oracle, its high above all."""
+SIZE, DOLLARS = 100 * WAD, 5_450
+"""A short of 100 ETH at 109, and the collateral of half of that."""
 
 
 def play(notes: Notes) -> None:
@@ -48,19 +48,20 @@ def play(notes: Notes) -> None:
         if printed.ts <= one.since < printed.ts + 60 and not one.was_long
     )
     notes.promise("no short is liquidated in the minute of the print", not during, during)
-    alone = PriceHistory("the perpetual alone", {MARKET: inside})
-    by_it = Venues.alone(scenario, alone, parameters.load(PARAMETERS))
-    shorts = [one for one in by_it.liquidated().values() if not one.was_long and printed.ts <= one.since < printed.ts + 60]
-    notes.figure("had the perpetual been the price (model), shorts liquidated in that minute", len(shorts))
+
     _by_two_of_three(notes, printed)
 
 
 def _by_two_of_three(notes: Notes, printed: Bar) -> None:
     """Beyond what is assumed: a majority prints it. The move limit stands in the way."""
-    before = {ETH: printed.open, "BTC/USD": 5_000 * WAD}
+    before = {ETH: printed.open, BTC: 5_000 * WAD}
     with staged(notes, "short", prices=before, start=printed.ts) as stage:
-        stage.deposit({"short": 1_000})
-        stage.open(before, ("short", ETH, -100 * WAD))
+        stage.deposit({"short": DOLLARS})
+        stage.open(before, ("short", ETH, -SIZE))
+        with stage.mirror.model.simulated():
+            newest = stage.newest(ETH)
+            stage.mirror.model.record_price(stage.market_ids[ETH], printed.high, 0, newest.published_at + 1)
+            notes.figure("a short at half its value, had the print been the price: equity", usd(stage.equity("short")))
         _print(stage, printed)
 
 

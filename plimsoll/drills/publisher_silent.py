@@ -22,7 +22,8 @@ TOP_UP = 2_500
 
 
 def play(notes: Notes) -> None:
-    notes.parameters |= {"silence": f"{SILENT_SECONDS} s", "price before": usd(PRICES[ETH]), "after": usd(PRICE_AFTER[ETH])}
+    notes.parameters |= {"silence": f"{SILENT_SECONDS} s"}
+    notes.parameters |= {"price before": usd(PRICES[ETH]), "price after": usd(PRICE_AFTER[ETH])}
     with staged(notes, *HOLDERS, *FLAT) as stage:
         stage.deposit(HOLDERS | FLAT)
         stage.open(PRICES, *((name, ETH, LONG) for name in HOLDERS))
@@ -93,7 +94,8 @@ def _recover(stage: Stage, stop: Order, leaving: Order) -> None:
     notes.figure("health of tight and of rescued", [ratio(stage.health(one).ratio) for one in ("tight", "rescued")])
     done = stage.execute(stop, leaving)
     fills = [one.trade.price for one in done if one.trade is not None]
-    notes.promise("after: the stop and the waiting order fill at the first price", len(fills) == len(done), [one.status for one in done])
+    statuses = [one.status for one in done]
+    notes.promise("after: the stop and the waiting order fill at the first price", len(fills) == len(done), statuses)
     notes.figure("fills of stop and waiting order", [usd(price) for price in fills])
     steps = stage.liquidate(PRICE_AFTER)
     notes.promise("after: the liquidator closes out", bool(steps) and not stage.liquidatable(), f"{len(steps)} steps")

@@ -1,4 +1,4 @@
-"""The sequencer is down for an hour and comes back: first top-ups and exits, after the grace liquidations and opening."""
+"""The sequencer is down for an hour and comes back: first top-ups and exits, after a grace liquidations and opening."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import SECONDS_PER_HOUR, WAD
 from plimsoll.drills.notes import Notes, ratio, usd
 from plimsoll.drills.stage import ETH, PRICES, Stage, bad_debt, staged
-from plimsoll.drills.world import Said
+from plimsoll.drills.world import Said, shown
 from plimsoll.replay.actions import CloseOut, Deposit, Place
 from plimsoll.risk.aggregation import DOUBTFUL, DOWN, GRACE
 
@@ -71,7 +71,7 @@ def _in_the_past(stage: Stage) -> None:
     notes = stage.notes
     words = dict.fromkeys(stage.world.names(ETH), Said(PRICES_AFTER[ETH], seconds_ago=-OUTAGE_SECONDS // 2))
     told = stage.say({ETH: words})[ETH]
-    notes.promise("blocks that lag: a price of the present can't be recorded", isinstance(told, str), told)
+    notes.promise("blocks that lag: a price of the present can't be recorded", isinstance(told, str), shown(told))
     (outcome,) = stage.trade(PRICES, stage.order("opener", ETH, -LONG))
     reason = outcome.reason.name if outcome.reason else ""
     notes.promise("blocks that lag: nobody opens at a past price", reason == "PerpMarket_OpeningHalted", reason)
@@ -81,7 +81,7 @@ def _while_down(stage: Stage) -> None:
     """Blocks are back, and the feed does not know it yet."""
     notes = stage.notes
     stage.publish(PRICES_AFTER)
-    notes.promise("down: prices are recorded, and say so", stage.newest(ETH).state == DOWN, stage.newest(ETH))
+    notes.promise("down: prices are recorded, and say so", stage.newest(ETH).state == DOWN, shown(stage.newest(ETH)))
     refusal = stage.attempt(CloseOut(stage.account("late"), stage.market_ids[ETH]))
     notes.promise("down: nobody is liquidated", refusal == "Liquidator_PriceUnusable", refusal)
 
@@ -90,7 +90,7 @@ def _in_grace(stage: Stage, stop: Order) -> None:
     """Who can help himself does, and nobody else may do anything to him."""
     notes = stage.notes
     stage.publish(PRICES_AFTER)
-    notes.promise("grace: prices are recorded, and say so", stage.newest(ETH).state == GRACE, stage.newest(ETH))
+    notes.promise("grace: prices are recorded, and say so", stage.newest(ETH).state == GRACE, shown(stage.newest(ETH)))
     unhealthy = stage.liquidatable()
     notes.promise("grace: two accounts are below maintenance", unhealthy == ["rescued", "late"], unhealthy)
     notes.figure("health when prices are back", {name: ratio(stage.health(name).ratio) for name in unhealthy})

@@ -1,12 +1,12 @@
-"""Where a drill is played: a devnet with the real contracts, the reference model beside it, and hands on clock and orders.
+"""Where a drill is played: a devnet with the real contracts, the reference model beside it, and hands on the clock.
 
-Everything that people and keepers do is carried out on both, and every event and stored word is compared; a refusal must
-be the same by name. Prices come from the world outside (`plimsoll.drills.world`), not from the model.
+Everything that people and keepers do is carried out on both, and every event and stored word is compared; a refusal
+must be the same by name. Prices come from the world outside (`plimsoll.drills.world`), not from the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from plimsoll.core import ids
@@ -252,12 +252,15 @@ class Stage:
 
     # --- keepers -------------------------------------------------------------------------------------------------
 
-    def liquidate(self, prices: Mapping[str, int]) -> list[Applied]:
-        """The liquidator at work, prices recorded again and again, until nobody is left. Returns what it did.
+    def liquidate(
+        self, prices: Mapping[str, int], publish: Callable[[Mapping[str, int]], object] | None = None
+    ) -> list[Applied]:
+        """The liquidator at work, prices published again and again, until nobody is left. Returns what it did.
 
         Raises ValueError where somebody is left after many rounds.
         """
-        keeper, done = Liquidations(self.mirror, None), []
+        keeper = Liquidations(self.mirror, None)
+        done: list[Applied] = []
         for _ in range(ROUNDS):
             if not (names := self.liquidatable()):
                 return done
@@ -266,7 +269,7 @@ class Stage:
                     applied = self.mirror.attempt(action)
                     if isinstance(applied, Applied):
                         done.append(applied)
-            self.publish(prices)
+            (publish or self.publish)(prices)
         raise ValueError(f"{', '.join(self.liquidatable())} can't be liquidated in {ROUNDS} rounds")
 
     # --- the end -------------------------------------------------------------------------------------------------
@@ -316,9 +319,7 @@ class Stage:
             self._chain.first_difference or f"{compared.comparisons + self.world.comparisons} comparisons",
         )
         ledger = read_ledger(Contracts(self.devnet.chain, self.devnet.addresses))
-        notes.promise(
-            "the fund's ledger from events = its balance", ledger.is_right, f"{len(ledger.entries)} entries"
-        )
+        notes.promise("the fund's ledger from events = its balance", ledger.is_right, f"{len(ledger.entries)} entries")
 
 
 def bad_debt(steps: Iterable[Applied]) -> int:

@@ -1,4 +1,4 @@
-"""Replays in which a market's sources are two of its spot price and one that may be far off, on a devnet of their own."""
+"""Replays in which two sources of a market say its spot price and one may be far off, on devnets of their own."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ def play_on_devnet(
         replay = Venues(scenario, history, devnet.parameters, third, at=deployment_of(devnet))
         chain = OnChain(devnet, replay.roles, replay.keys)
         report = replay.run(chain)
-    sums = f"Σ base {report.sum_base}, Σ claims {report.vault_tokens_minus_claims}, Σ equity {report.equity_minus_tokens}"
+    sums = (
+        f"Σ base {report.sum_base}, Σ claims {report.vault_tokens_minus_claims}, Σ equity {report.equity_minus_tokens}"
+    )
     notes.promise(f"{what}: the three sums hold every minute", True, f"{sums} wei")
     notes.promise(
         f"{what}: contracts = reference model, to the wei",
@@ -129,11 +131,12 @@ def play_on_devnet(
     return replay
 
 
-
 def compare(notes: Notes, with_it: Venues, without: Venues) -> None:
     """The third source did nothing: not one liquidation differs in time, price or size."""
     notes.promise("every record is the spot price", with_it.moved == 0, f"{with_it.moved} of {with_it.records} are not")
     only = sorted(with_it.liquidated().keys() - without.liquidated().keys())
     notes.promise("nobody is liquidated who is not by spot alone", not only, only)
     here, there = with_it.findings.events, without.findings.events
-    notes.promise("every step of a liquidation is the same by spot alone", here == there, f"{len(here)} and {len(there)} steps")
+    notes.promise(
+        "every step of a liquidation is the same by spot alone", here == there, f"{len(here)} and {len(there)} steps"
+    )

@@ -11,8 +11,10 @@ from typing import NamedTuple
 from plimsoll.chain.contracts import decode_logs
 from plimsoll.chain.transactions import Call, Receipt
 from plimsoll.devnet.boot import Devnet
+from plimsoll.drills.notes import usd
 from plimsoll.replay.mirror import Mirror
 from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
+from plimsoll.risk.oracle import Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.sdk.events import PriceRecorded, UpdateSkipped, decode_all
 
@@ -36,6 +38,17 @@ class Recorded(NamedTuple):
     published_at: int
     state: int
     kept: tuple[str, ...]
+
+
+STATES = ("open", "doubtful", "grace", "down")
+
+
+def shown(told: Recorded | Record | str) -> str:
+    """A record for people, or why there is none."""
+    if isinstance(told, str):
+        return told
+    kept = f", by {', '.join(told.kept)}" if isinstance(told, Recorded) else ""
+    return f"{usd(told.price)}, {STATES[told.state]}{kept}"
 
 
 class World:
