@@ -258,3 +258,22 @@ def test_match__maker_without_money__is_skipped() -> None:
     assert [one.event for one in applied.expected] == ["MatchSkipped", "OrdersMatched", "OrdersMatched"]
     assert [isinstance(one, Refusal) for one in applied.result] == [True, False, False]
     assert applied.expected[0].values["maker_hash"] == order_hash(match.makers[0][0].order)
+
+
+def test_refuse__the_rules_refuse__it_stands_in_the_block_and_nothing_happened() -> None:
+    m = opened()
+    m.begin(m.now + 1)
+    cash = m.model.cash_of(ACCOUNT)
+    assert m.refuse(CloseOut(ACCOUNT, ETH)).name == "Liquidator_Healthy"
+    [applied] = m.end().applied
+    assert (applied.refusal, applied.expected, m.model.cash_of(ACCOUNT)) == ("Liquidator_Healthy", (), cash)
+
+
+def test_refuse__the_rules_allow_it__is_an_error_and_nothing_happened() -> None:
+    m = opened()
+    m.begin(m.now + 1)
+    cash = m.model.cash_of(ACCOUNT)
+    with pytest.raises(ValueError, match="the model allows it"):
+        m.refuse(Deposit(ACCOUNT, UNIT))
+    assert m.model.cash_of(ACCOUNT) == cash
+    assert not m.end().applied
