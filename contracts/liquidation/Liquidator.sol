@@ -6,9 +6,8 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ILiquidator} from "interfaces/liquidation/ILiquidator.sol";
 import {ITakeOverCallback} from "interfaces/liquidation/ITakeOverCallback.sol";
 import {Fill} from "interfaces/market/IMarketOperations.sol";
-import {Exchange, IPerpMarket, Standing} from "interfaces/market/IPerpMarket.sol";
+import {Exchange, Standing} from "interfaces/market/IPerpMarket.sol";
 import {IDelegates} from "interfaces/orders/IDelegates.sol";
-import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
 import {IMarginVault} from "interfaces/vault/IMarginVault.sol";
 import {LiquidationTerms} from "../libraries/LiquidationTerms.sol";
 import {MarginMath} from "../libraries/MarginMath.sol";
@@ -18,10 +17,11 @@ import {WadMath} from "../libraries/WadMath.sol";
 import {AccountIds, Core, Posting} from "../types/Accounts.sol";
 import {TradingConfig} from "../types/MarketConfig.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
+import {Shutdown} from "./Shutdown.sol";
 
 /// @title Liquidator
 /// @notice Close-out, take-over and backstop. Total: nothing here fails because a sum is negative, a fund empty or a counterpart gone.
-contract Liquidator is ILiquidator, AccessManaged {
+contract Liquidator is ILiquidator, Shutdown, AccessManaged {
     using AccountIds for uint256;
     using WadMath for int256;
 
@@ -32,8 +32,6 @@ contract Liquidator is ILiquidator, AccessManaged {
     uint256 private constant ABSORB_GAS_A_POSITION = 80_000;
 
     IMarginVault private immutable VAULT;
-    IPerpMarket private immutable MARKET;
-    IPriceRecords private immutable ORACLE;
     IDelegates private immutable DELEGATES;
     address private immutable FUND;
 
@@ -58,9 +56,8 @@ contract Liquidator is ILiquidator, AccessManaged {
     uint256 public gasMarket;
     mapping(uint256 marketId => Counters) private _counters;
 
-    constructor(Core memory core) AccessManaged(core.authority) {
-        (VAULT, MARKET) = (IMarginVault(core.vault), IPerpMarket(core.market));
-        (ORACLE, DELEGATES, FUND) = (IPriceRecords(core.oracle), IDelegates(core.orderBook), core.fund);
+    constructor(Core memory core) Shutdown(core) AccessManaged(core.authority) {
+        (VAULT, DELEGATES, FUND) = (IMarginVault(core.vault), IDelegates(core.orderBook), core.fund);
     }
 
     // --- close-out ---
@@ -308,10 +305,7 @@ contract Liquidator is ILiquidator, AccessManaged {
         for (uint256 id = 1; markets >> id - 1 != 0; ++id) {
             if (markets >> id - 1 & 1 != 0) MARKET.accrue(id);
         }
-        (int256 equity,) = MARKET.healthOf(account);
-        // Without a position a trader has no debt; the pool's accounts may have, and it is none: their positions are elsewhere.
-        if (equity > 0 || markets == 0) revert Liquidator_NotBankrupt(account, equity);
-        _requireOneUsable(markets);
+        int256 equity = _bankruptEquity(account, markets);
 
         uint256[] memory ids = new uint256[](16);
         uint256[] memory losses = new uint256[](16);
@@ -329,15 +323,32 @@ contract Liquidator is ILiquidator, AccessManaged {
         _coverDebt(account, ids, losses, count, totalLoss);
     }
 
-    function _requireOneUsable(uint256 markets) private view {
-        uint256 first;
-        for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
-            if (markets & 1 == 0) continue;
-            if (first == 0) first = id;
-            if (_isUsable(ORACLE.newest(id), id)) return;
+    /// @dev At health prices, where a market of the account has a usable one; at plain ones where all are usable or closing.
+    function _bankruptEquity(uint256 account, uint256 markets) private view returns (int256 equity) {
+        (bool one, bool all, bool closing) = _usability(markets);
+        if (closing && all) equity = MARKET.equity(account);
+        if (!closing || !all || equity > 0) (equity,) = MARKET.healthOf(account);
+        // Without a position a trader has no debt; the pool's accounts may have, and it is none: their positions are elsewhere.
+        if (equity > 0 || markets == 0) revert Liquidator_NotBankrupt(account, equity);
+        if (one) return equity;
+        uint256 first = 1;
+        while (markets >> first - 1 & 1 == 0) {
+            ++first;
         }
         PriceRecord newest = ORACLE.newest(first);
         revert Liquidator_PriceUnusable(first, newest.publishedAt(), uint8(newest.state()));
+    }
+
+    /// @return one Whether one of the markets has a price to absorb at. @return all Whether each has. @return closing Whether one of them is closing.
+    function _usability(uint256 markets) private view returns (bool one, bool all, bool closing) {
+        all = true;
+        for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
+            if (markets & 1 == 0) continue;
+            bool usable = _isUsable(ORACLE.newest(id), id);
+            if (!usable && _isClosing(id)) (usable, closing) = (true, true);
+            if (usable) one = true;
+            else all = false;
+        }
     }
 
     /// @dev To the pool at its fill price as far as the caps go, the rest against the other side at the price that leaves no debt.
@@ -480,8 +491,12 @@ contract Liquidator is ILiquidator, AccessManaged {
 
     function _isUsable(PriceRecord newest, uint256 marketId) private view returns (bool) {
         (, TradingConfig trading,) = MARKET.marketConfig(marketId);
-        return
-            newest.isFresh(trading.maxPriceAge()) && Permissions.allowed(Permissions.Action.Liquidate, newest.state());
+        if (newest.isFresh(trading.maxPriceAge()) && Permissions.allowed(Permissions.Action.Liquidate, newest.state()))
+        {
+            return true;
+        }
+        (uint256 long, uint256 short) = MARKET.openInterest(marketId);
+        return long + short == 0; // what is left there is cash
     }
 
     function _fundCash() private view returns (uint256) {

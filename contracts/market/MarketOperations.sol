@@ -60,6 +60,32 @@ contract MarketOperations is IMarketOperations, MarketLedger {
     }
 
     /// @inheritdoc IMarketOperations
+    /// @custom:req PM-09
+    function closeMarket(uint256 marketId) external onlyModule(LIQUIDATOR) notInFlash {
+        _bringUp(marketId);
+        MarketState memory s = _markets[marketId].load();
+        uint256 price = ORACLE.newest(marketId).price();
+        _closeSideWithPool(marketId, s, true, WadMath.WAD, price);
+        _closeSideWithPool(marketId, s, false, WadMath.WAD, price);
+        s.rate = 0;
+        _markets[marketId].store(s);
+        _configs[marketId].liquidity = _configs[marketId].liquidity.withHalt(type(uint32).max);
+        emit MarketClosed(marketId, price);
+    }
+
+    /// @inheritdoc IMarketOperations
+    function settle(uint256 account, uint256 marketId) external notInFlash {
+        if (_configs[marketId].trading.scale() == 0) revert PerpMarket_NotListed(marketId);
+        if (VAULT.balanceOf(account).markets() & _bit(marketId) == 0) return;
+        Context memory c = _open(account, marketId, ORACLE.newest(marketId).price());
+        _settle(c);
+        if (c.position.base != 0) revert PerpMarket_StillOpen(account, marketId, c.position.base);
+        if (c.cash < 0 && c.markets == _bit(marketId)) revert PerpMarket_Bankrupt(account, c.cash);
+        _save(c, 0, address(0), 0);
+        emit Settled(account, marketId, c.cash - c.stored);
+    }
+
+    /// @inheritdoc IMarketOperations
     function chargePool(uint256 marketId, uint256 amount) external onlyModule(LIQUIDATOR) notInFlash {
         MarketState memory s = _markets[marketId].load();
         s.poolQuote -= int256(amount);

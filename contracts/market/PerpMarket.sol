@@ -253,6 +253,16 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     }
 
     /// @inheritdoc IMarketOperations
+    function settle(uint256, uint256) external {
+        _passOn();
+    }
+
+    /// @inheritdoc IMarketOperations
+    function closeMarket(uint256) external {
+        _passOn();
+    }
+
+    /// @inheritdoc IMarketOperations
     function chargePool(uint256, uint256) external {
         _passOn();
     }
@@ -387,6 +397,16 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
             FundingMath.capital(s, cash, newest.price()),
             FundingMath.exposureLimit(s, config.trading, config.liquidity, cash, newest.price())
         );
+    }
+
+    /// @inheritdoc IPerpMarket
+    function backedPrice(uint256 marketId, int256 base, uint256 price) external view returns (uint256) {
+        (MarketState memory s,) = _current(marketId);
+        int256 k = s.skew();
+        int256 cash = VAULT.cashOf(_poolAccount(marketId));
+        if (k == 0 || (k > 0) == (base > 0) || FundingMath.capital(s, cash, price) > 0) return price;
+        uint256 zero = PositionMath.zeroPrice(k, cash + s.poolQuote, price);
+        return k > 0 ? WadMath.min(price, zero) : WadMath.max(price, zero);
     }
 
     /// @inheritdoc IPerpMarket
@@ -557,7 +577,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
                 measure == Measure.Health ? MarginMath.healthPrice(trading, newest, p.base, false) : newest.price();
             int256 result = p.base.worthDown(price) + p.quote - owed;
             if (measure == Measure.Free) {
-                if (!newest.isFresh(trading.maxPriceAge())) {
+                if (p.base != 0 && !newest.isFresh(trading.maxPriceAge())) {
                     revert PerpMarket_StalePrice(id, newest.publishedAt());
                 }
                 if (result > 0) result = 0;

@@ -8,6 +8,7 @@ import {IPriceRecords} from "interfaces/oracle/IPriceRecords.sol";
 import {ISequencerGuard} from "interfaces/oracle/ISequencerGuard.sol";
 import {PriceAggregation} from "../libraries/PriceAggregation.sol";
 import {PriceRing} from "../libraries/PriceRing.sol";
+import {WadMath} from "../libraries/WadMath.sol";
 import {OracleConfig, PackedOracleConfig, Reading, Source} from "../types/Oracle.sol";
 import {GuardState, PriceRecord} from "../types/PriceRecord.sol";
 import {OracleBounds} from "./OracleBounds.sol";
@@ -83,7 +84,7 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         emit SourceReported(marketId, index, block.timestamp);
     }
 
-    /// @inheritdoc IOracleAggregator
+    /// @inheritdoc IPriceRecords
     function forcedPrice(uint256 marketId, uint256 notBefore, uint256 maxAge, bytes[] calldata payloads)
         external
         payable
@@ -109,11 +110,11 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         return (result.price, result.confidence, result.publishedAt);
     }
 
-    /// @inheritdoc IOracleAggregator
+    /// @inheritdoc IPriceRecords
     function boundPrice(uint256 marketId, uint256 notBefore)
         external
         view
-        returns (uint256 price_, uint256 publishedAt)
+        returns (uint256 price_, uint256 tolerance, uint256 publishedAt)
     {
         OracleSettings.Settings memory settings = _settings(marketId);
         Reading[] memory bounds = _peek(settings.pushes, settings.maxAges.length);
@@ -129,6 +130,12 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         }
         if (count == 0) revert Oracle_NoBound(marketId, notBefore);
         price_ = PriceAggregation.median(prices, count);
+        tolerance = WadMath.divUp(price_ * settings.config.boundReduceBps(), PriceAggregation.BPS);
+    }
+
+    /// @inheritdoc IPriceRecords
+    function sequencerState() public view returns (GuardState) {
+        return GUARDED ? ISequencerGuard(sequencerGuard).state() : GuardState.Open;
     }
 
     /// @inheritdoc IOracleAggregator
@@ -257,7 +264,7 @@ contract OracleAggregator is IOracleAggregator, AccessManaged {
         PriceAggregation.checkMove(config_, marketId, result.price, last);
         bool doubtful = _checkBounds(marketId, settings, result.price)
             || PriceAggregation.exceeds(result.confidence, config_.openConfidenceBps(), result.price);
-        GuardState state = GUARDED ? ISequencerGuard(sequencerGuard).state() : GuardState.Open;
+        GuardState state = sequencerState();
         if (doubtful && state == GuardState.Open) state = GuardState.Doubtful;
 
         PriceRecord record = market.ring.push(last, result.price, result.confidence, result.publishedAt, state);

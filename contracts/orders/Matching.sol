@@ -12,12 +12,13 @@ import {TradingConfig} from "../types/MarketConfig.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
 import {Commitments} from "./Commitments.sol";
 import {Delegates} from "./Delegates.sol";
+import {Fallback} from "./Fallback.sol";
 
 /// @title Matching
 /// @notice Signed limit orders filled against each other: no pool, no delay, the maker's price, a band around the index.
-/// @dev With Delegates the second part of the order book's code, which is too large for one contract: OrderBook passes these calls on by
+/// @dev With Delegates and Fallback the second part of the order book's code, which is too large for one contract: OrderBook passes these calls on by
 /// delegatecall, so that all here runs on its storage, whose layout both have from Commitments. Called by itself it has no say anywhere.
-contract Matching is IMatching, Delegates {
+contract Matching is IMatching, Delegates, Fallback {
     using AccountIds for uint256;
     using SafeCast for uint256;
     using WadMath for int256;

@@ -5,9 +5,8 @@ import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManage
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
-import {TransientSlot} from "@openzeppelin/contracts/utils/TransientSlot.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {IPerpMarket, Trade} from "interfaces/market/IPerpMarket.sol";
+import {IPerpMarket} from "interfaces/market/IPerpMarket.sol";
 import {
     Commitment,
     Order,
@@ -18,20 +17,20 @@ import {
     TimeInForce
 } from "interfaces/orders/ICommitments.sol";
 import {IDelegates} from "interfaces/orders/IDelegates.sol";
+import {IFallback} from "interfaces/orders/IFallback.sol";
 import {IMatching, MakerFill} from "interfaces/orders/IMatching.sol";
 import {IOrderBook} from "interfaces/orders/IOrderBook.sol";
 import {WadMath} from "../libraries/WadMath.sol";
 import {AccountIds, Core, Posting} from "../types/Accounts.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
 import {Commitments} from "./Commitments.sol";
+import {Filling} from "./Filling.sol";
 
 /// @title OrderBook
 /// @notice Orders are commitments; whoever executes brings the order back. Several calls of one caller go into one by `multicall`.
-contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessManaged, Multicall {
+contract OrderBook is IOrderBook, IDelegates, IFallback, IMatching, Filling, AccessManaged, Multicall {
     using AccountIds for uint256;
     using SafeCast for uint256;
-    using TransientSlot for bytes32;
-    using TransientSlot for TransientSlot.Bytes32Slot;
 
     /// @notice Gas that must be left before an order is tried, so that an order never fails for want of it.
     uint256 public constant MIN_EXECUTION_GAS = 450_000;
@@ -154,6 +153,11 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
 
     /// @inheritdoc IDelegates
     function useForTakeOver(uint256, address, uint256, uint256) external {
+        _passOn();
+    }
+
+    /// @inheritdoc IFallback
+    function executeForced(Order calldata, bytes[] calldata) external payable {
         _passOn();
     }
 
@@ -302,23 +306,12 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         private
         returns (bytes memory refusal)
     {
-        if (order.kind != OrderKind.Market) {
-            uint256 counter = _counters[order.account];
-            if (order.salt >> 128 != counter) {
-                return abi.encodeWithSelector(OrderBook_WrongCounter.selector, order.account, counter);
-            }
-            if (_isExpired(order)) return abi.encodeWithSelector(OrderBook_Expired.selector, order.expiry);
-        }
-        if (order.parent != 0) {
-            Commitment memory p = _commitments[order.parent];
-            bool hasEnded = p.status == OrderStatus.Spent;
-            bool isFilled =
-                p.status == OrderStatus.Filled || (p.amount != 0 && (hasEnded || p.status == OrderStatus.Matching));
-            if (!isFilled) {
-                if (!hasEnded) return abi.encodeWithSelector(OrderBook_ParentPending.selector, order.parent);
-                _void(order, hash, c, 0);
-                return "";
-            }
+        bool isOrphan;
+        (refusal, isOrphan) = _whyNotAlive(order);
+        if (refusal.length != 0) return refusal;
+        if (isOrphan) {
+            _void(order, hash, c, 0);
+            return "";
         }
         refusal = _attemptNow(order, hash, c);
         if (refusal.length != 0 && order.reduceOnly && _nothingToReduce(order)) {
@@ -348,51 +341,9 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         return _trade(order, hash, c, newest, newest);
     }
 
-    /// @dev Whether no other record of the market was used for orders that wait in this transaction: who chooses between two prices that he
-    /// knows, and is in and out at once, takes no risk.
-    function _isOnlyPrice(uint256 marketId, PriceRecord record) private returns (bool) {
-        TransientSlot.Bytes32Slot slot = keccak256(abi.encode(ORDER_TYPEHASH, marketId)).asBytes32();
-        bytes32 used = slot.tload();
-        if (used == 0) slot.tstore(bytes32(PriceRecord.unwrap(record)));
-        return used == 0 || used == bytes32(PriceRecord.unwrap(record));
-    }
-
-    /// @dev By the index price alone, which neither side can move: a stop-loss with the order's direction, a take-profit against it.
-    function _isTriggered(Order calldata order, uint256 price) private pure returns (bool) {
-        if (order.triggerPrice == 0 || price == order.triggerPrice) return true;
-        return (price > order.triggerPrice) == ((order.base > 0) == (order.kind == OrderKind.StopLoss));
-    }
-
     function _nothingToReduce(Order calldata order) private view returns (bool) {
         (int256 held,,) = MARKET.position(order.account, order.marketId);
         return held == 0 || (held > 0) == (order.base > 0);
-    }
-
-    /// @return reason A listed error of the market, which means that nothing was filled; any other failure reverts everything.
-    function _trade(Order calldata order, bytes32 hash, Commitment memory c, PriceRecord record, PriceRecord newest)
-        private
-        returns (bytes memory reason)
-    {
-        _commitments[hash].status = OrderStatus.Filled;
-        Trade memory t = Trade({
-            account: order.account,
-            marketId: order.marketId,
-            base: order.base,
-            acceptablePrice: order.acceptablePrice,
-            reduceOnly: order.reduceOnly,
-            executionFee: c.executionFee,
-            reserved: _reservedBy(order, c),
-            executor: msg.sender,
-            record: record,
-            newest: newest
-        });
-        try MARKET.trade(t) {
-            emit OrderExecuted(hash, order.account, msg.sender);
-        } catch (bytes memory refusal) {
-            if (!_isListed(refusal)) LowLevelCall.bubbleRevert(refusal);
-            _commitments[hash].status = c.status;
-            return refusal;
-        }
     }
 
     /// @dev Ends a market order that a rule refused. Only its own margin, or a price of its account that nobody brought, costs it the fee reserve.
@@ -405,35 +356,6 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         _post(order.account, paid + forfeited, _reservedBy(order, c), paid, forfeited);
         _spend(hash, c);
         emit OrderFailed(hash, order.account, msg.sender, paid, forfeited, reason);
-    }
-
-    /// @dev Whether a refusal of the market is one that ends an order, rather than a failure of the machine.
-    function _isListed(bytes memory refusal) private pure returns (bool) {
-        bytes4 s = bytes4(refusal);
-        return s == IPerpMarket.PerpMarket_InsufficientMargin.selector
-            || s == IPerpMarket.PerpMarket_PriceNotAcceptable.selector
-            || s == IPerpMarket.PerpMarket_NothingToReduce.selector
-            || s == IPerpMarket.PerpMarket_OpeningHalted.selector
-            || s == IPerpMarket.PerpMarket_OpenInterestLimit.selector || s == IPerpMarket.PerpMarket_SkewLimit.selector
-            || s == IPerpMarket.PerpMarket_ExposureLimit.selector
-            || s == IPerpMarket.PerpMarket_BelowMinimumPosition.selector
-            || s == IPerpMarket.PerpMarket_StalePrice.selector || s == IPerpMarket.PerpMarket_TooManyMarkets.selector
-            || s == IPerpMarket.PerpMarket_Bankrupt.selector || s == IPerpMarket.PerpMarket_WrongMarket.selector
-            || s == IPerpMarket.PerpMarket_IsolatedOnly.selector || s == IPerpMarket.PerpMarket_PriceOutOfRange.selector;
-    }
-
-    /// @dev Ends an order that can't be filled any more.
-    function _void(Order calldata order, bytes32 hash, Commitment memory c, uint256 paid) private {
-        uint256 reserved = _reservedBy(order, c);
-        _spend(hash, c);
-        if (reserved != 0) _post(order.account, paid, reserved, paid, 0);
-        emit OrderVoided(hash, order.account, msg.sender, paid);
-    }
-
-    /// @dev The end of an order of which nothing was filled.
-    function _spend(bytes32 hash, Commitment memory c) private {
-        (c.status, c.amount) = (OrderStatus.Spent, 0);
-        _commitments[hash] = c;
     }
 
     // --- money set aside ---
@@ -453,21 +375,6 @@ contract OrderBook is IOrderBook, IDelegates, IMatching, Commitments, AccessMana
         Posting[] memory postings = new Posting[](relayFee == 0 ? 1 : 2);
         postings[0] = Posting(order.account, -int256(relayFee), int256(reserve), 0);
         if (relayFee != 0) postings[1] = Posting(AccountIds.main(msg.sender), int256(relayFee), 0, 0);
-        VAULT.post(postings);
-    }
-
-    function _reservedBy(Order calldata order, Commitment memory c) private pure returns (uint256) {
-        return order.kind == OrderKind.Market ? uint256(c.executionFee) + c.amount : 0;
-    }
-
-    /// @dev Takes `cash` from the account and ends its reservation; pays the executor and the fund.
-    function _post(uint256 account, uint256 cash, uint256 reserved, uint256 paid, uint256 forfeited) private {
-        Posting[] memory postings = new Posting[](1 + (paid == 0 ? 0 : 1) + (forfeited == 0 ? 0 : 1));
-        postings[0] = Posting(account, -int256(cash), -int256(reserved), 0);
-        if (paid != 0) postings[1] = Posting(AccountIds.main(msg.sender), int256(paid), 0, 0);
-        if (forfeited != 0) {
-            postings[postings.length - 1] = Posting(AccountIds.main(FUND), int256(forfeited), 0, 0);
-        }
         VAULT.post(postings);
     }
 }

@@ -47,6 +47,10 @@ interface IMarketOperations {
         uint256 zeroPrice,
         uint256 fraction
     );
+    /// @notice Every position of a market without prices was closed at its last one, WAD; opening is halted until governance resumes it.
+    event MarketClosed(uint256 indexed marketId, uint256 price);
+    /// @notice A position that a closing of its side had left without a base paid what it owed: WAD dollars, positive where the account got them.
+    event Settled(uint256 indexed account, uint256 indexed marketId, int256 cash);
     event FeesSwept(uint256 indexed marketId, uint256 insurance, uint256 treasury);
     event PoolCharged(uint256 indexed marketId, uint256 amount, int256 poolQuote);
 
@@ -54,6 +58,8 @@ interface IMarketOperations {
     /// @notice A flash take-over has not ended: only matches until then.
     error PerpMarket_FlashPending();
     error PerpMarket_NotListed(uint256 marketId);
+    error PerpMarket_Bankrupt(uint256 account, int256 equity);
+    error PerpMarket_StillOpen(uint256 account, uint256 marketId, int256 base);
 
     /// @notice Moves part of a position to the pool at a given sum; the liquidator only. Accrues and settles first.
     /// @return cash The account's cash afterwards, WAD dollars.
@@ -67,6 +73,13 @@ interface IMarketOperations {
     /// @notice Closes the rest of an account's position against the side opposite to it; the liquidator only, which accrued before.
     /// @param price WAD dollars.
     function closeAgainstSide(uint256 account, uint256 marketId, uint256 price) external;
+
+    /// @notice Closes both sides of a market with the pool at its last price; the liquidator only.
+    function closeMarket(uint256 marketId) external;
+
+    /// @notice Pays what a position owes that has no base left, so that a gain of it can be withdrawn. Anyone may call; nothing happens
+    /// where there is none. A bankrupt account's is for `absorb`.
+    function settle(uint256 account, uint256 marketId) external;
 
     /// @notice Brings a market to this block, and deleverages what is due. Anyone may call.
     function accrue(uint256 marketId) external returns (bool deleveraged);

@@ -81,7 +81,6 @@ interface IPerpMarket is IMarketOperations {
     error PerpMarket_TooManyMarkets(uint256 account);
     error PerpMarket_PriceOutOfRange(uint256 marketId);
     error PerpMarket_PriceNotAcceptable(uint256 price, uint256 acceptable);
-    error PerpMarket_Bankrupt(uint256 account, int256 equity);
     error PerpMarket_BelowMinimumPosition(uint256 notional, uint256 minimum);
     error PerpMarket_OpenInterestLimit(uint256 openInterest, uint256 limit);
     error PerpMarket_SkewLimit(uint256 skew, uint256 limit);
@@ -141,6 +140,10 @@ interface IPerpMarket is IMarketOperations {
 
     /// @notice The pool's capital in a market and the exposure that it allows, WAD dollars, at the newest price.
     function poolCapital(uint256 marketId) external view returns (int256 capital, uint256 exposureLimit);
+
+    /// @notice What an order of that direction may be filled at, off the records: `price`, or where the pool would be worth nothing at it
+    /// and the order makes its exposure smaller, the price at which it is. WAD dollars.
+    function backedPrice(uint256 marketId, int256 base, uint256 price) external view returns (uint256);
 
     function marketCount() external view returns (uint256);
 

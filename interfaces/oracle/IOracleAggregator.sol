@@ -72,20 +72,6 @@ interface IOracleAggregator is IPriceRecords {
     /// @dev Oracle_SourcePresent if it has one, Oracle_AlreadyReported if it is reported.
     function reportMissing(uint256 marketId, uint256 index) external;
 
-    /// @notice Aggregates signed data of up to `maxAge` seconds without recording it: for exits while nobody records. No move
-    /// limit, no push bounds.
-    /// @param notBefore Every reading that counts was published at or after it.
-    /// @param maxAge At most MAX_FORCED_AGE.
-    /// @param payloads As in `update`.
-    function forcedPrice(uint256 marketId, uint256 notBefore, uint256 maxAge, bytes[] calldata payloads)
-        external
-        payable
-        returns (uint256 price_, uint256 confidence, uint256 publishedAt);
-
-    /// @notice The median of the push sources that answered at or after notBefore and within their maxAge, certain enough to set a
-    /// price (an average over time never is), and the oldest publish time among them. Oracle_NoBound where there is none.
-    function boundPrice(uint256 marketId, uint256 notBefore) external view returns (uint256 price_, uint256 publishedAt);
-
     /// @notice The newest record; zeros where there is none.
     function price(uint256 marketId) external view returns (uint256 price_, uint256 confidence, uint256 publishedAt);
 

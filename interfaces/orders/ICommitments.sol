@@ -82,6 +82,11 @@ struct Scope {
 
 /// @title What all parts of the order book share.
 interface ICommitments {
+    /// @notice The order was filled, as the market's Traded before it says.
+    event OrderExecuted(bytes32 indexed hash, uint256 indexed account, address indexed executor);
+    /// @notice The order can never be filled any more: its record never came, nothing is left to reduce, or its parent ended unfilled.
+    /// What was reserved is free, less `paid` to the executor.
+    event OrderVoided(bytes32 indexed hash, uint256 indexed account, address indexed executor, uint256 paid);
     /// @notice Whoever brought a signed cancellation or delegation was paid `fee`, WAD dollars, from the account's cash.
     event Relayed(uint256 indexed account, address indexed relayer, uint256 fee);
 
@@ -94,6 +99,7 @@ interface ICommitments {
     error OrderBook_BadSignature(uint256 account);
     error OrderBook_AlreadyUsed(bytes32 hash);
     error OrderBook_UnknownOrder(bytes32 hash);
+    error OrderBook_ParentPending(bytes32 parent);
     error OrderBook_NoPrice(uint256 marketId);
     error OrderBook_InsufficientCash(int256 free, uint256 required);
     error OrderBook_TooLittleGas(uint256 left, uint256 required);

@@ -18,11 +18,6 @@ interface IOrderBook is ICommitments {
     event OrderCancelled(bytes32 indexed hash, uint256 indexed account);
     /// @notice All of the account's orders are void that don't carry this counter, but market orders already queued.
     event AllCancelled(uint256 indexed account, uint256 counter);
-    /// @notice The order was filled, as the market's Traded before it says.
-    event OrderExecuted(bytes32 indexed hash, uint256 indexed account, address indexed executor);
-    /// @notice The order can never be filled any more: its record never came, nothing is left to reduce, or its parent ended unfilled.
-    /// What was reserved is free, less `paid` to the executor.
-    event OrderVoided(bytes32 indexed hash, uint256 indexed account, address indexed executor, uint256 paid);
     /// @notice A rule refused the order, whose own error `reason` is; `forfeited` of the fee reserve went to the insurance fund.
     event OrderFailed(
         bytes32 indexed hash,
@@ -45,7 +40,6 @@ interface IOrderBook is ICommitments {
     /// @notice In this transaction orders that wait were filled at another price of the market already.
     error OrderBook_SecondPrice(uint256 marketId);
     error OrderBook_NotTriggered(uint256 price, uint256 triggerPrice);
-    error OrderBook_ParentPending(bytes32 parent);
     error OrderBook_MarketOrdersPending(uint256 marketId);
     error OrderBook_InvalidConfig(bytes32 rule);
 

@@ -81,21 +81,40 @@ def _fill_or_fail(
 
 
 def _execute_waiting(state: State, now: int, keeper: int, order: Order, key: Hashable, record: OrderRecord) -> Outcome:
-    if order.kind != OrderKind.MARKET:
-        require_counter(state, order.account, order.salt)
-        if order.expiry and now > order.expiry:
-            raise Refusal("OrderBook_Expired", order.expiry)
-    if order.parent != NO_PARENT and not _has_filled_parent(state, order):
+    if is_orphan(state, now, order):
         end(state, order, key, record)
         return Outcome("void")
-    done = _try_due(state, now, keeper, order, record)
+    try:
+        newest = _due_record(state.markets[order.market_id], now, order, record)
+    except Refusal as reason:
+        done: Trade | Refusal = reason
+    else:
+        done = fill_waiting(state, now, keeper, order, key, record, newest)
     if isinstance(done, Trade):
-        _mark_filled(state, key, record)
         return Outcome("filled", done)
     if not order.reduce_only or not _has_nothing_to_reduce(state, now, order):
         raise done
     end(state, order, key, record)
     return Outcome("void")
+
+
+def is_orphan(state: State, now: int, order: Order) -> bool:
+    """Whether an order that waits never can be filled, since its parent ended unfilled. Raises where it can't be now."""
+    if order.kind != OrderKind.MARKET:
+        require_counter(state, order.account, order.salt)
+        if order.expiry and now > order.expiry:
+            raise Refusal("OrderBook_Expired", order.expiry)
+    return order.parent != NO_PARENT and not _has_filled_parent(state, order)
+
+
+def fill_waiting(
+    state: State, now: int, keeper: int, order: Order, key: Hashable, record: OrderRecord, price: Record
+) -> Trade | Refusal:
+    """The trade at `price`, or what refused it, which leaves no trace."""
+    done = _tried_trade(state, now, keeper, order, record, price)
+    if isinstance(done, Trade):
+        _mark_filled(state, key, record)
+    return done
 
 
 def _has_filled_parent(state: State, order: Order) -> bool:
@@ -108,31 +127,26 @@ def _has_filled_parent(state: State, order: Order) -> bool:
     raise Refusal("OrderBook_ParentPending", order.parent)
 
 
-def _try_due(state: State, now: int, keeper: int, order: Order, record: OrderRecord) -> Trade | Refusal:
-    """The trade at the newest record, or why there is none; a refused one leaves no trace."""
-    market = state.markets[order.market_id]
-    try:
-        newest = _due_record(market, now, order, record)
-        if not order.reduce_only and market.queue_head != market.queue_next:
-            raise Refusal("OrderBook_MarketOrdersPending", order.market_id)
-    except Refusal as reason:
-        return reason
-    return _tried_trade(state, now, keeper, order, record, newest)
-
-
 def _due_record(market: Market, now: int, order: Order, record: OrderRecord) -> Record:
-    """The newest record, young enough and where the order's trigger wants it."""
+    """The newest record, young enough and where the order's trigger wants it, if it is the order's turn."""
     newest = market.newest
     window = market.order_params.settlement_window
     if newest is None or now - newest.published_at > window or newest.published_at < record.not_before:
         raise Refusal("OrderBook_NoRecord", record.not_before)
-    price, trigger = newest.price, order.trigger_price
+    require_triggered(order, newest.price)
+    if not order.reduce_only and market.queue_head != market.queue_next:
+        raise Refusal("OrderBook_MarketOrdersPending", order.market_id)
+    return newest
+
+
+def require_triggered(order: Order, price: int) -> None:
+    """The index price is where the order's trigger wants it."""
+    trigger = order.trigger_price
     with_fall = (order.base < 0) == (order.kind == OrderKind.STOP_LOSS)
     if order.kind in (OrderKind.STOP_LOSS, OrderKind.TAKE_PROFIT) and (
         price > trigger if with_fall else price < trigger
     ):
         raise Refusal("OrderBook_NotTriggered", price, trigger)
-    return newest
 
 
 def _has_nothing_to_reduce(state: State, now: int, order: Order) -> bool:

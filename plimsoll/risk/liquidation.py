@@ -11,6 +11,7 @@ from plimsoll.risk.delegates import use_for_take_over
 from plimsoll.risk.market import CAP_SECONDS, Deleveraging, Market
 from plimsoll.risk.oracle import DOUBTFUL, Record
 from plimsoll.risk.refusals import Refusal
+from plimsoll.risk.shutdown import is_closing
 from plimsoll.risk.state import State
 from plimsoll.risk.trade import chunk_cost, keeper_reward, loss, released_maintenance
 
@@ -139,13 +140,7 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
     markets = list(state.markets_of(account))
     for market in markets:
         state.bring_up(market, now)
-    equity, _ = state.health(account, now)
-    if equity > 0 or not markets:
-        raise Refusal("Liquidator_NotBankrupt", account, equity)
-    if not any(_is_usable(market, now) for market in markets):
-        first = markets[0].newest
-        assert first is not None, "a position in a market without a price"
-        raise Refusal("Liquidator_PriceUnusable", markets[0].id, first.published_at, first.state)
+    _require_bankrupt(state, now, account, markets)
     weights: list[tuple[Market, int]] = []
     against_sides: list[AgainstSide] = []
     for market in markets:
@@ -194,6 +189,26 @@ def _absorb_position(
     flow = market.close_side(-sign, fraction, price).flow
     state.fill(market, account, -sign * excess, sign * flow)
     return [AgainstSide(market.id, -sign * excess, flow, price, fraction)]
+
+
+def _require_bankrupt(state: State, now: int, account: int, markets: list[Market]) -> None:
+    """At health prices; where a market closes, and the others are usable, at plain ones too. One of them is usable."""
+    closing = [market for market in markets if not _can_be_left(market, now) and is_closing(market)]
+    usable = [market for market in markets if _can_be_left(market, now) or market in closing]
+    equity = state.equity(account, now) if closing and len(usable) == len(markets) else 1
+    if equity > 0:
+        equity, _ = state.health(account, now)
+    if equity > 0 or not markets:
+        raise Refusal("Liquidator_NotBankrupt", account, equity)
+    if not usable:
+        first = markets[0].newest
+        assert first is not None, "a position in a market without a price"
+        raise Refusal("Liquidator_PriceUnusable", markets[0].id, first.published_at, first.state)
+
+
+def _can_be_left(market: Market, now: int) -> bool:
+    """Whether an absorption needs no other price here: a usable one, or nobody has anything."""
+    return _is_usable(market, now) or not market.long + market.short
 
 
 def _is_usable(market: Market, now: int) -> bool:

@@ -37,11 +37,19 @@ class Deleveraging(NamedTuple):
     flow: int
 
 
+class Declaration(NamedTuple):
+    """That a market is dead: Unix seconds, 0 for not confirmed yet; the record since which there was none."""
+
+    declared_at: int
+    confirmed_at: int
+    sequence: int
+
+
 class Market(Recorded):
     """A listed market. Sizes, dollars WAD; g and k RAY. The pool's base is −skew and is not stored."""
 
     __slots__ = (
-        "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "ends_long", "ends_short", "epoch_long",
+        "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "declaration", "ends_long", "ends_short", "epoch_long",
         "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last", "long", "moved",
         "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "pool_account", "pool_quote",
         "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale",
@@ -78,6 +86,7 @@ class Market(Recorded):
         self.moved_since = self.moved = 0
         self.absorbed_hour = self.absorbed = 0
         self.queue_next = self.queue_head = 1
+        self.declaration: Declaration | None = None
         # what the checks of the sums need and the protocol does not
         self.events = self.count = 0
         self.debit_bound = self.credit_bound = 0
@@ -231,12 +240,25 @@ class Market(Recorded):
         excess = size
         if capital > 0:
             excess -= LEVERAGE_TARGET * capital * WAD // price
-        elif skew > 0:
-            price = max(0, backing * WAD // skew)
         else:
-            price = min(2 * price, -(backing * WAD // size))
+            price = self.zero_price(backing, price)
         sign = LONG if skew > 0 else SHORT
         return sign, min(WAD, excess * WAD // (self.long if skew > 0 else self.short)), price
+
+    def zero_price(self, backing: int, price: int) -> int:
+        """Where the pool, with `backing` in cash and quote, is worth nothing; between 0 and twice the index `price`."""
+        skew = self.long - self.short
+        if skew > 0:
+            return min(2 * price, max(0, backing * WAD // skew))
+        return max(0, min(2 * price, -(backing * WAD // -skew)))
+
+    def backed_price(self, pool_cash: int, size: int, price: int) -> int:
+        """`price` of an order of `size` off the records, or, if it shrinks the skew of a pool worth nothing at it, where that is."""
+        skew = self.long - self.short
+        if not skew or (skew > 0) == (size > 0) or self.capital(pool_cash, price) > 0:
+            return price
+        zero = self.zero_price(pool_cash + self.pool_quote, price)
+        return min(price, zero) if skew > 0 else max(price, zero)
 
     def deleverage(self, sign: int, fraction: int, price: int) -> Deleveraging:
         """Close `fraction` (WAD) of every position of a side with the pool."""

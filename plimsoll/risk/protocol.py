@@ -13,10 +13,21 @@ from typing import ParamSpec, TypeVar
 from plimsoll.core import ids
 from plimsoll.core.orders import NO_SCOPE, Order, Scope
 from plimsoll.core.units import WAD
-from plimsoll.risk import commitments, delegates, execution, liquidation, matching, orders, sums
+from plimsoll.risk import (
+    commitments,
+    delegates,
+    execution,
+    fallback,
+    liquidation,
+    matching,
+    orders,
+    shutdown,
+    sums,
+)
 from plimsoll.risk.config import LiquidationParams, MarketParams, OrderParams, RequestParams
 from plimsoll.risk.delegates import Grant, GrantHash
 from plimsoll.risk.execution import Outcome
+from plimsoll.risk.fallback import Quoted
 from plimsoll.risk.funding import rate_after
 from plimsoll.risk.liquidation import Absorption, CloseOut, TakeOver
 from plimsoll.risk.margin import initial, maintenance
@@ -149,6 +160,13 @@ class Protocol:
                 outcomes.append(Outcome("skipped", reason=reason))
         return outcomes
 
+    def execute_forced(
+        self, order: Order, data: Quoted | None, *, now: int, sender: int, bound: Quoted | None = None
+    ) -> Outcome:
+        """Settle a reduce-only order that waits without a record: at signed `data`, or at the push sources' `bound`."""
+        key = self.order_hash(order)
+        return self._atomic(fallback.execute_forced, self.state, now, sender, order, key, data, bound)
+
     # ------------------------------------------------------------------------------------------------------ matching
 
     def match_orders(
@@ -238,6 +256,21 @@ class Protocol:
     def accrue(self, market_id: int, *, now: int) -> Deleveraging | None:
         """Bring a market up to now, with the deleveraging that is due; anyone may ask."""
         return self._atomic(self.state.bring_up, self.state.markets[market_id], now)
+
+    def settle(self, account: int, market_id: int, *, now: int) -> int:
+        """Pay what a position without a base owes; anyone may ask. Returns the cash that the account got."""
+        return self._atomic(shutdown.settle, self.state, now, account, market_id)
+
+    def declare_dead(self, market_id: int, *, now: int) -> None:
+        """Anyone may, of a market that has had no record for ten minutes."""
+        self._atomic(shutdown.declare_dead, self.state, now, market_id)
+
+    def confirm_dead(self, market_id: int, *, now: int, sequencer: int = OPEN) -> None:
+        self._atomic(shutdown.confirm_dead, self.state, now, market_id, sequencer)
+
+    def close_dead(self, market_id: int, *, now: int, sequencer: int = OPEN) -> None:
+        """Close every position of a market at its last price."""
+        self._atomic(shutdown.close_dead, self.state, now, market_id, sequencer)
 
     def deleverage_event(self, market_id: int, sign: int, fraction: int, price: int, *, now: int) -> Deleveraging:
         """Inject a deleveraging of one side (sign ±1) by `fraction` (WAD), after the one that is due."""

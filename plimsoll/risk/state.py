@@ -245,9 +245,9 @@ class State:
         return equity, required
 
     def require_fresh(self, account: int, now: int, but: int = 0) -> None:
-        """Every market of the account, but one, has a fresh price. Raises PerpMarket_StalePrice."""
+        """Every market where the account has a base, but one, has a fresh price. Raises PerpMarket_StalePrice."""
         for market in self.markets_of(account):
-            if market.id != but and not market.is_fresh(now):
+            if market.id != but and not market.is_fresh(now) and self.view(market, account, now)[0]:
                 published_at = market.newest.published_at if market.newest else 0
                 raise Refusal("PerpMarket_StalePrice", market.id, published_at)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from plimsoll.risk.liquidation import Absorption
 from plimsoll.risk.market import Deleveraging
-from tests.stateful import matches, orders
+from tests.stateful import deaths, matches, orders
 from tests.stateful.choices import Choices
 from tests.stateful.people import BOTS, TRADERS, actor, address, main
 from tests.stateful.world import LIQUIDATOR_COUNTERS, MARKETS, WAD, World, model_params, slot_of
@@ -436,3 +436,13 @@ POOR = {
     "deleverage": (deleverage, 12),
 }
 """The same where the pool is often too poor for what it holds."""
+
+DYING = {
+    **HANDLERS,
+    "execute_forced": (deaths.execute_forced, 60),
+    "declare_dead": (deaths.declare_dead, 8),
+    "shut_down": (deaths.shut_down, 6),
+    "resume": (deaths.resume, 30),
+    "settle": (deaths.settle, 20),
+}
+"""The same where prices fail."""

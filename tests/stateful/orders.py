@@ -121,7 +121,7 @@ def size_of(w: World, c: Choices, account: int, market: int) -> tuple[int, bool]
 
 
 def cancel(w: World, c: Choices) -> None:
-    order = c.pick(w.signed[-30:]) if w.signed and c.chance(30) else _some_order(w, c, WAITING)
+    order = c.pick(w.signed[-30:]) if w.signed and c.chance(30) else some_order(w, c, WAITING)
     if order is None:
         return
     key, relayer, who = order_hash(order), c.pick(TRADERS), who_acts(c, order.account)
@@ -229,7 +229,7 @@ def delegate(w: World, c: Choices) -> None:
 
 
 def execute(w: World, c: Choices) -> None:
-    order = _some_order(w, c, QUEUED) if c.chance(60) else _some_order(w, c, WAITING)
+    order = some_order(w, c, QUEUED) if c.chance(60) else some_order(w, c, WAITING)
     if order is None:
         return
     keeper, kind = c.pick(TRADERS), OrderKind(order.kind)
@@ -246,7 +246,7 @@ def execute(w: World, c: Choices) -> None:
 
 
 def execute_batch(w: World, c: Choices) -> None:
-    found = [_some_order(w, c, QUEUED if c.chance(60) else WAITING) for _ in range(c.integer(1, 5))]
+    found = [some_order(w, c, QUEUED if c.chance(60) else WAITING) for _ in range(c.integer(1, 5))]
     orders = [order for order in found if order is not None]
     keeper = c.pick(TRADERS)
 
@@ -273,7 +273,7 @@ def reasons(receipt: Receipt, event: str) -> list[Any]:
     return [one and (one[0], tuple(map(plain, one[1]))) for one in found]
 
 
-def _some_order(w: World, c: Choices, status: int) -> Order | None:
+def some_order(w: World, c: Choices, status: int) -> Order | None:
     """Mostly one in this status: the next in its queue, or one whose trigger is met; now and then any that ever was."""
     if w.ended and c.chance(4):
         return c.pick(w.ended[-50:])

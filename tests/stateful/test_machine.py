@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.stateful.handlers import HANDLERS, Handler
+from tests.stateful.handlers import DYING, Handler
 from tests.stateful.world import World
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class PlimsollMachine(RuleBasedStateMachine):
         self.world.compare(self.world.everyone)
 
 
-for _name, (_handler, _) in HANDLERS.items():
+for _name, (_handler, _) in DYING.items():
     setattr(PlimsollMachine, _name, _rule(_name, _handler))
 
 PlimsollMachine.TestCase.settings = settings(

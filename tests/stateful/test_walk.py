@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.stateful.choices import Seeded
-from tests.stateful.handlers import HANDLERS, POOR, Handler
+from tests.stateful.handlers import DYING, HANDLERS, POOR, Handler
 from tests.stateful.world import MARKETS, World
 
 CHECK_EVERY = 200
@@ -16,6 +16,8 @@ CALLS = 20_000
 DEEP_CALLS = 1_000_000
 POOR_SEEDS = (3, 4, 5, 6)
 POOR_CALLS = 24_000
+DYING_SEEDS = (10, 11)
+DYING_CALLS = 12_000
 
 
 def walk(seed: int, calls: int, decimals: int = 6, handlers: dict[str, tuple[Handler, int]] = HANDLERS) -> World:
@@ -143,8 +145,40 @@ def test_walk__pool_too_poor_for_what_it_holds__model_predicts_every_result() ->
     assert not missing, f"the walk never reached {missing}"
 
 
+REACHED_DYING = (
+    "executeForced: filled",
+    "executeForced: OrderBook_TooEarly",
+    "executeForced: OrderBook_NotSilent",
+    "executeForced: OrderBook_NotTriggered",
+    "executeForced: OrderBook_InvalidTerms",
+    "executeForced: Oracle_NotNewer",
+    "executeForced: Oracle_NoBound",
+    "executeForced: PerpMarket_NothingToReduce",
+    "declareDead: done",
+    "declareDead: Shutdown_NotSilent",
+    "declareDead: Shutdown_AlreadyDeclared",
+    "confirmDead: done",
+    "confirmDead: Shutdown_TooEarly",
+    "confirmDead: Shutdown_NotDeclared",
+    "confirmDead: Shutdown_SequencerNotOpen",
+    "closeDead: done",
+    "closeDead: Shutdown_NotDeclared",
+    "settle: done",
+    "settle: PerpMarket_StillOpen",
+    "absorb: done",
+)
+
+
+def test_walk__markets_without_prices__model_predicts_every_result() -> None:
+    reached: set[str] = set()
+    for seed in DYING_SEEDS:
+        reached |= walk(seed, DYING_CALLS // len(DYING_SEEDS), handlers=DYING).outcomes.keys()
+    missing = [outcome for outcome in REACHED_DYING if outcome not in reached]
+    assert not missing, f"the walk never reached {missing}"
+
+
 @pytest.mark.deep
 def test_walk__a_million_calls__model_predicts_every_result() -> None:
     calls = int(os.environ.get("PLIMSOLL_WALK_CALLS", DEEP_CALLS))
     for seed in range(100, 110):
-        walk(seed, calls // 10, handlers=POOR if seed % 2 else HANDLERS)
+        walk(seed, calls // 10, handlers=(HANDLERS, POOR, DYING)[seed % 3])

@@ -440,13 +440,14 @@ def test_forcedPrice__ether_that_nobody_takes__is_refused(evm: Evm, market: Mock
 def test_boundPrice__push_sources__gives_their_median(bounded: MockedMarket) -> None:
     with reverts("Oracle_NoBound", MARKET, NOW):
         bounded.aggregator.boundPrice(MARKET, NOW)
+    tolerance = PRICE * CONFIG["boundReduceBps"] // 10_000 + 1
     bounded.say(3, PRICE + 4, at=NOW - 5)
-    assert bounded.aggregator.boundPrice(MARKET, NOW - 5) == (PRICE + 4, NOW - 5)
+    assert bounded.aggregator.boundPrice(MARKET, NOW - 5) == (PRICE + 4, tolerance, NOW - 5)
     bounded.say(4, PRICE + 7, at=NOW)
-    assert bounded.aggregator.boundPrice(MARKET, NOW - 5) == (PRICE + 5, NOW - 5)
-    assert bounded.aggregator.boundPrice(MARKET, NOW - 4) == (PRICE + 7, NOW)
+    assert bounded.aggregator.boundPrice(MARKET, NOW - 5) == (PRICE + 5, tolerance, NOW - 5)
+    assert bounded.aggregator.boundPrice(MARKET, NOW - 4) == (PRICE + 7, tolerance, NOW)
     bounded.evm.advance(3_600)
-    assert bounded.aggregator.boundPrice(MARKET, 0) == (PRICE + 7, NOW)
+    assert bounded.aggregator.boundPrice(MARKET, 0) == (PRICE + 7, tolerance, NOW)
     bounded.evm.advance(1)
     with reverts("Oracle_NoBound", MARKET, 0):
         bounded.aggregator.boundPrice(MARKET, 0)
