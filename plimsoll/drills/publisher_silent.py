@@ -8,15 +8,18 @@ from plimsoll.core.units import WAD
 from plimsoll.drills.notes import Notes, ratio, usd
 from plimsoll.drills.stage import ETH, PRICES, Stage, bad_debt, staged
 from plimsoll.replay.actions import CloseOut, Deposit, ExecuteRequest, Match, Place, RequestEntry, SignedOrder
+from plimsoll.risk.fallback import FALLBACK_DELAY, FORCED_WINDOW
 
 SILENT_SECONDS = 600
 PRICE_AFTER = {market: price * 92 // 100 for market, price in PRICES.items()}
+PRICE_BETWEEN = PRICES[ETH] * 98 // 100
+"""What the market is at when nobody records it."""
 TRIGGER = PRICES[ETH] * 95 // 100
 LONG = 10 * WAD
 """Of everyone who holds something: $20,000."""
 COMFORTABLE, TIGHT = 5_000, 1_020
 """Dollars that are plenty for it, and hardly enough to open it."""
-HOLDERS = {"reducer": COMFORTABLE, "guarded": COMFORTABLE, "tight": TIGHT, "rescued": TIGHT}
+HOLDERS = dict.fromkeys(("reducer", "guarded", "asker", "pusher"), COMFORTABLE) | {"tight": TIGHT, "rescued": TIGHT}
 FLAT = {"opener": COMFORTABLE, "leaver": COMFORTABLE}
 TOP_UP = 2_500
 
@@ -31,13 +34,15 @@ def play(notes: Notes) -> None:
         stage.do(Place(stop))
         stage.publish(PRICES)
         silent_from = stage.now
-        leaving = _try_everything(stage, stop)
+        asking, pushing = (stage.order(name, ETH, -LONG, reduce_only=True) for name in ("asker", "pusher"))
+        leaving = _try_everything(stage, stop, asking, pushing)
+        _leave_without_a_publisher(stage, stop, asking, pushing)
         stage.wait(silent_from + SILENT_SECONDS - stage.now)
         _recover(stage, stop, leaving)
 
 
-def _try_everything(stage: Stage, stop: Order) -> Order:
-    """While there is no price. Returns the reducer's order, which waits."""
+def _try_everything(stage: Stage, stop: Order, *exits: Order) -> Order:
+    """While there is no price. Returns the reducer's order, which waits as the exits do."""
     notes, could = stage.notes, {}
     rules = stage.mirror.markets[stage.market_ids[ETH]].rules.params
     stage.wait(rules.max_price_age + 1)
@@ -49,7 +54,7 @@ def _try_everything(stage: Stage, stop: Order) -> Order:
     opening = stage.order("opener", ETH, LONG)
     leaving = stage.order("reducer", ETH, -LONG, reduce_only=True)
     cash = stage.cash("opener")
-    stage.do(Place(opening), Place(leaving))
+    stage.do(Place(opening), Place(leaving), *(Place(order) for order in exits))
     note("deposit", "", stage.attempt(Deposit(stage.account("rescued"), TOP_UP * 10**6)))
     note("withdraw without a position", "", stage.attempt(stage.withdrawal("leaver", COMFORTABLE)))
     note("withdraw with a position", "PerpMarket_StalePrice", stage.attempt(stage.withdrawal("reducer", 100)))
@@ -58,7 +63,7 @@ def _try_everything(stage: Stage, stop: Order) -> Order:
     note("match two signed orders", "PerpMarket_StalePrice", stage.attempt(_match(stage)))
     note("enter the pool", "RequestVault_PriceUnusable", _enter_pool(stage))
     stage.wait(3 * stage.devnet.market(ETH).orders.settlement_window)
-    opened, left, stopped = stage.execute(opening, leaving, stop)
+    opened, left, *_, stopped = stage.execute(opening, leaving, *exits, stop)
     note("open by a market order", "void", opened.status)
     paid = cash - stage.cash("opener")
     fee = stage.devnet.market(ETH).orders.execution_fee
@@ -67,6 +72,24 @@ def _try_everything(stage: Stage, stop: Order) -> Order:
     note("stop-loss", "skipped", stopped.status)
     notes.figure("while there was no price", could)
     return leaving
+
+
+def _leave_without_a_publisher(stage: Stage, stop: Order, asking: Order, pushing: Order) -> None:
+    """The ways out that need no keeper: data that its owner asks the signers for, and the push sources."""
+    notes = stage.notes
+    stage.wait(FALLBACK_DELAY)
+    refusal = stage.attempt(stage.forced(stop, PRICE_BETWEEN))
+    notes.promise("silent: a stop that isn't triggered is not forced", refusal == "OrderBook_NotTriggered", refusal)
+    refusal = stage.attempt(stage.forced(asking, PRICE_BETWEEN))
+    notes.promise("silent: an exit at data that its owner asks the signers for", not refusal, refusal)
+    stage.wait(FORCED_WINDOW)
+    stage.say({}, bounds={ETH: {"chainlink": PRICE_BETWEEN}})
+    refusal = stage.attempt(stage.forced(pushing))
+    notes.promise("silent: an exit at the push source", not refusal, refusal)
+    gone = [name for name in ("asker", "pusher") if not stage.base(name, ETH)]
+    notes.promise("silent: both are out", len(gone) == 2, gone)
+    cost = {name: COMFORTABLE * WAD - (PRICES[ETH] - PRICE_BETWEEN) * LONG // WAD - stage.cash(name) for name in gone}
+    notes.figure(f"exits at {usd(PRICE_BETWEEN)} cost, fees of opening included", {one: usd(cost[one]) for one in gone})
 
 
 def _match(stage: Stage) -> Match:

@@ -10,7 +10,15 @@ from pathlib import Path
 from types import ModuleType
 
 from plimsoll.core.errors import UserError
-from plimsoll.drills import lying_source, perp_below_spot, print_323, publisher_silent, sequencer_down, usdc
+from plimsoll.drills import (
+    all_dead,
+    lying_source,
+    perp_below_spot,
+    print_323,
+    publisher_silent,
+    sequencer_down,
+    usdc,
+)
 from plimsoll.drills.notes import Figure, Notes, Report
 from plimsoll.drills.venues import NoData
 
@@ -21,6 +29,7 @@ DRILLS: Mapping[str, ModuleType] = {
     "print-323-2020": print_323,
     "publisher-silent": publisher_silent,
     "sequencer-down": sequencer_down,
+    "all-dead": all_dead,
     "usdc-0.97": usdc,
 }
 """By name, in the order in which they are played. A module's first line says what its drill is about."""

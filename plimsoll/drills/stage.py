@@ -15,7 +15,17 @@ from plimsoll.core.units import SECONDS_PER_HOUR, WAD
 from plimsoll.devnet.boot import Devnet, boot_devnet
 from plimsoll.drills.notes import Notes
 from plimsoll.drills.world import Recorded, Said, World
-from plimsoll.replay.actions import Action, Applied, Deposit, Execute, ExecuteRequest, Place, RequestEntry, Withdraw
+from plimsoll.replay.actions import (
+    Action,
+    Applied,
+    Deposit,
+    Execute,
+    ExecuteRequest,
+    Force,
+    Place,
+    RequestEntry,
+    Withdraw,
+)
 from plimsoll.replay.keepers import Liquidations
 from plimsoll.replay.keys import Key
 from plimsoll.replay.mirror import Health, Mirror, Roles
@@ -24,10 +34,12 @@ from plimsoll.replay.promises import Promises
 from plimsoll.replay.run import check_of
 from plimsoll.replay.stored import Layout
 from plimsoll.risk.execution import Outcome
+from plimsoll.risk.fallback import Quoted
 from plimsoll.risk.oracle import OPEN, Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.fund import read_ledger
+from plimsoll.sdk.receipts import receipt_of
 from plimsoll.sdk.signing import order_hash
 from plimsoll.sdk.words import unpack_record
 
@@ -61,7 +73,12 @@ class Stage:
         holdings = [(account, market_id) for account in accounts for market_id in self.mirror.markets]
         self.layout = Layout([*accounts, *self.mirror.own_accounts()], holdings, self.mirror.markets)
         self.world = World(devnet, self.mirror)
-        self._chain = OnChain(devnet, self.roles, self.keys.values())
+        treasury = Key.from_hex(devnet.signers["treasury"].key)
+        self.earners = tuple(
+            key.number for key in (self.roles.provider, self.roles.executor, self.roles.liquidator, treasury)
+        )
+        """Owners of what is earned: provider, keepers, treasury."""
+        self._chain = OnChain(devnet, self.roles, [*self.keys.values(), treasury])
         self._orders: dict[bytes, Order] = {}
 
     # --- time ----------------------------------------------------------------------------------------------------
@@ -152,6 +169,15 @@ class Stage:
             reduce_only=reduce_only,
             salt=len(self._orders) + 1,
         )
+
+    def forced(self, order: Order, price: int | None = None) -> Force:
+        """The owner's way out without a record: at data that he has signed sources say, or at the push sources."""
+        market = next(name for name, market_id in self.market_ids.items() if market_id == order.market_id)
+        record = self.mirror.model.state.orders[order_hash(order)]
+        if price is None:
+            since = max(record.not_before, self.newest(market).published_at + 1)
+            return Force(order, bound=self.world.bound(market, since))
+        return Force(order, Quoted(price, 0, self.now), self.world.payloads(market, price, self.now))
 
     def execute(self, *orders: Order) -> list[Outcome]:
         """A keeper's batch in a block of its own; what can't be executed is skipped."""
@@ -318,8 +344,26 @@ class Stage:
             differences == 0,
             self._chain.first_difference or f"{compared.comparisons + self.world.comparisons} comparisons",
         )
-        ledger = read_ledger(Contracts(self.devnet.chain, self.devnet.addresses))
+        contracts = Contracts(self.devnet.chain, self.devnet.addresses)
+        wrong, count = _wrong_receipts(contracts)
+        notes.promise("each liquidation's receipt is right", not wrong, wrong or f"{count} receipts")
+        ledger = read_ledger(contracts)
         notes.promise("the fund's ledger from events = its balance", ledger.is_right, f"{len(ledger.entries)} entries")
+
+
+def _wrong_receipts(contracts: Contracts) -> tuple[list[str], int]:
+    """What is wrong with receipts of liquidations, and how many there are."""
+    liquidator = contracts.liquidator
+    topics = [liquidator.interface.events[name].topic for name in ("Liquidated", "TakenOver", "Absorbed")]
+    logs = contracts.chain.logs(liquidator, [topics])
+    wrong = []
+    hashes = dict.fromkeys(log.tx_hash for log in logs)
+    for tx_hash in hashes:
+        receipt = receipt_of(contracts, tx_hash)
+        figures = [one.name for step in receipt.checked for one in step.figures if one.said not in (None, one.found)]
+        if not receipt.is_right:
+            wrong.append(f"{tx_hash}: {', '.join(figures) or 'stored words'}")
+    return wrong, len(hashes)
 
 
 def bad_debt(steps: Iterable[Applied]) -> int:

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from plimsoll.chain.contracts import decode_logs
-from plimsoll.chain.transactions import Call, Receipt
+from plimsoll.chain.transactions import Call, Receipt, Reverted
 from plimsoll.devnet.boot import Devnet
 from plimsoll.drills.notes import usd
 from plimsoll.replay.mirror import Mirror
 from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
+from plimsoll.risk.fallback import Quoted
 from plimsoll.risk.oracle import Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.sdk.events import PriceRecorded, UpdateSkipped, decode_all
@@ -92,6 +93,18 @@ class World:
         updates = [self._oracle.prepare("update", [self._item(one, words, at)], gas=GAS) for one, words in said.items()]
         receipts = self.mine(at, *first, *updates)[len(first) :]
         return {market: self._told(market, receipt, at) for market, receipt in zip(said, receipts, strict=True)}
+
+    def payloads(self, market: str, price: int, at: int) -> tuple[bytes, ...]:
+        """What each pull source would sign, for whoever asks it."""
+        sources = self._devnet.sources
+        return tuple(sources.payload(market, name, price, at) for name in self.names(market))
+
+    def bound(self, market: str, since: int) -> Quoted | None:
+        """What the push sources say that answered since then."""
+        try:
+            return Quoted(*self._oracle.call("boundPrice", self._id(market), since))
+        except Reverted:
+            return None
 
     def report_missing(self, at: int, market: str, source: str) -> bool:
         """Whether the report of a silent source was taken."""

@@ -26,13 +26,17 @@ from plimsoll.replay.actions import (
     Execute,
     ExecuteRequest,
     Expected,
+    Force,
     Match,
     Place,
     PlaceFor,
     Record,
     RequestEntry,
+    RequestExit,
     SetDelegate,
     SetDelegateFor,
+    Settle,
+    ShutDown,
     Sweep,
     TakeOver,
     Together,
@@ -45,6 +49,7 @@ from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
 from plimsoll.risk.config import LiquidationParams, RequestParams
 from plimsoll.risk.delegates import Grant
 from plimsoll.risk.execution import Outcome
+from plimsoll.risk.fallback import Quoted
 from plimsoll.risk.market import Market
 from plimsoll.risk.matching import MakerFill
 from plimsoll.risk.matching import Match as Matched
@@ -263,6 +268,14 @@ class Mirror:
                 return self._match(action)
             case Execute():
                 return self._execute(action)
+            case Force(order, data, _, bound):
+                return self._force(action, order, data, bound)
+            case ShutDown(market_id, step):
+                return self._shut_down(action, market_id, step)
+            case Settle(account, market_id):
+                cash = self.model.settle(account, market_id, now=self.now)
+                self._touched[account] = None
+                return Applied(action, (Expected("Settled", {"account": account, "cash": cash}),), cash)
             case CloseOut():
                 return self._close_out(action)
             case TakeOver():
@@ -300,6 +313,10 @@ class Mirror:
             case RequestEntry(name, owner, assets):
                 vault = self.vault(name)
                 number = self.model.request_deposit(vault, assets, owner, owner, now=self.now, sender=owner)
+                return Applied(action, result=number)
+            case RequestExit(name, owner, shares):
+                vault = self.vault(name)
+                number = self.model.request_redeem(vault, shares, owner, owner, now=self.now, sender=owner)
                 return Applied(action, result=number)
             case ExecuteRequest(name, request_id):
                 done = self.model.execute_request(self.vault(name), request_id, now=self.now)
@@ -394,6 +411,28 @@ class Mirror:
         ]
         return Applied(action, tuple(expected), outcomes)
 
+    def _force(self, action: Force, order: Order, data: Quoted | None, bound: Quoted | None) -> Applied:
+        owner = order.account >> 96
+        outcome = self.model.execute_forced(order, data, now=self.now, sender=owner, bound=bound)
+        self._touched[order.account] = None
+        *traded, end = _expected_of(order, outcome)
+        if outcome.trade is not None:
+            end = Expected("OrderForced", end.values)
+        return Applied(action, (*traded, end), outcome)
+
+    def _shut_down(self, action: ShutDown, market_id: int, step: str) -> Applied:
+        values = {"market_id": market_id}
+        match step:
+            case "declareDead":
+                self.model.declare_dead(market_id, now=self.now)
+                return Applied(action, (Expected("DeclaredDead", values),))
+            case "confirmDead":
+                self.model.confirm_dead(market_id, now=self.now)
+                return Applied(action, (Expected("ConfirmedDead", values),))
+            case _:
+                self.model.close_dead(market_id, now=self.now)
+                return Applied(action, (Expected("MarketClosed", values | {"price": self.price(market_id)}),))
+
     def _close_out(self, action: CloseOut) -> Applied:
         account, market_id = action.account, action.market_id
         health, held = self.health(account), self.base_of(account, market_id)
@@ -484,7 +523,7 @@ class Mirror:
             Expected("PositionAbsorbed", {"account": account, "market_id": market.id, "base": -base, "quote": q.amount})
             for (market, base), q in zip(held, quotes, strict=True)
         ]
-        values = {"account": account, "equity": health.equity, "reward": done.reward}
+        values = {"account": account, "equity": done.equity, "reward": done.reward}
         expected.append(Expected("Absorbed", values))
         if done.debt:
             values = {"account": account, "debt": done.debt, "by_fund": done.from_fund}

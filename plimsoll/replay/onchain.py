@@ -35,13 +35,17 @@ from plimsoll.replay.actions import (
     Execute,
     ExecuteRequest,
     Expected,
+    Force,
     Match,
     Place,
     PlaceFor,
     Record,
     RequestEntry,
+    RequestExit,
     SetDelegate,
     SetDelegateFor,
+    Settle,
+    ShutDown,
     SignedOrder,
     Sweep,
     TakeOver,
@@ -270,6 +274,14 @@ class OnChain:
                 gas = GAS_OF_BATCH + GAS_AN_ORDER * len(orders)
                 call = self._book.prepare("executeBatch", orders, [], gas=gas)
                 return executor if by is None else by, _execute_flow(orders), len(orders), call
+            case Force(order, _, payloads, _):
+                call = self._book.prepare("executeForced", order, payloads, gas=2_000_000)
+                return order.account >> 96, "exit without a record", 1, call
+            case ShutDown(market_id, step):
+                call = self._liquidator.prepare(step, market_id, gas=1_000_000)
+                return executor, f"shutdown, {step}", 1, call
+            case Settle(account, market_id):
+                return executor, "settle", 1, self._market.prepare("settle", account, market_id, gas=400_000)
             case CloseOut(account, market_id):
                 call = self._liquidator.prepare("liquidate", account, market_id, [], gas=1_500_000)
                 return liquidator, "close-out", 1, call
@@ -292,6 +304,10 @@ class OnChain:
             case RequestEntry(vault, owner, assets):
                 who = self._keys[owner].address
                 call = self._shares[vault].prepare("requestDeposit", assets, who, who, gas=500_000)
+                return owner, "", 1, call
+            case RequestExit(vault, owner, shares):
+                who = self._keys[owner].address
+                call = self._shares[vault].prepare("requestRedeem", shares, who, who, gas=500_000)
                 return owner, "", 1, call
             case ExecuteRequest(vault, request_id):
                 return executor, "", 1, self._shares[vault].prepare("executeRequest", request_id, gas=2_000_000)

@@ -139,6 +139,32 @@ class ClosedAgainstSide(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmedDead(Happened):
+    """A market without prices closes from `close_from` on, Unix seconds, unless a record comes."""
+
+    market_id: int
+    sequence: int
+    close_from: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketClosed(Happened):
+    """Every position of a market without prices was closed at its last one."""
+
+    market_id: int
+    price: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(Happened):
+    """A position without a base paid what it owed; `cash` is positive where the account got it."""
+
+    account: int
+    market_id: int
+    cash: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeesSwept(Happened):
     """Fees that waited went to the insurance fund and the treasury."""
 
@@ -375,7 +401,7 @@ KINDS: Mapping[str, type[Happened]] = {
         Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, OrderPlaced, OrderCancelled, AllCancelled,
         OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, OrdersMatched, MatchSkipped, DelegateSet,
         Relayed, Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
-        Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, GasMarketChanged,
+        Deleveraged, ClosedAgainstSide, ConfirmedDead, MarketClosed, Settled, FeesSwept, PoolCharged, GasMarketChanged,
     )
 }  # fmt: skip
 """Every record's class by the event's name."""
