@@ -6,7 +6,17 @@ from plimsoll.core import ids
 from plimsoll.core.units import SECONDS_PER_HOUR, WAD
 from plimsoll.drills.notes import Notes, usd
 from plimsoll.drills.stage import BTC, ETH, PRICES, Stage, staged
-from plimsoll.replay.actions import Absorb, ExecuteRequest, Place, RequestExit, Settle, ShutDown, VaultName, Withdraw
+from plimsoll.replay.actions import (
+    Absorb,
+    ExecuteRequest,
+    Place,
+    RequestExit,
+    Settle,
+    ShutDown,
+    ShutDownStep,
+    VaultName,
+    Withdraw,
+)
 from plimsoll.risk.fallback import FALLBACK_DELAY, FORCED_WINDOW
 from plimsoll.risk.shutdown import CLOSING_SECONDS, DEAD_ORACLE_SECONDS, DECLARE_SECONDS
 
@@ -46,9 +56,9 @@ def play(notes: Notes) -> None:
         _everyone_out(stage)
 
 
-def _step(stage: Stage, market: str, step: str) -> str:
+def _step(stage: Stage, market: str, step: ShutDownStep) -> str:
     """What refused it; empty where it was done."""
-    return stage.attempt(ShutDown(stage.market_ids[market], step))  # type: ignore[arg-type]
+    return stage.attempt(ShutDown(stage.market_ids[market], step))
 
 
 def _leave_by_the_push_source(stage: Stage) -> None:

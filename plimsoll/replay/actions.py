@@ -13,6 +13,7 @@ from plimsoll.core.orders import Order, Scope
 from plimsoll.risk.fallback import Quoted
 
 VaultName = Literal["pool", "fund"]
+ShutDownStep = Literal["declareDead", "confirmDead", "closeDead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class ShutDown:
     """A step in the end of a market without prices: the executor declares, confirms or closes it."""
 
     market_id: int
-    step: Literal["declareDead", "confirmDead", "closeDead"]
+    step: ShutDownStep
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from plimsoll.replay.actions import (
     SetDelegateFor,
     Settle,
     ShutDown,
+    ShutDownStep,
     Sweep,
     TakeOver,
     Together,
@@ -420,7 +421,7 @@ class Mirror:
             end = Expected("OrderForced", end.values)
         return Applied(action, (*traded, end), outcome)
 
-    def _shut_down(self, action: ShutDown, market_id: int, step: str) -> Applied:
+    def _shut_down(self, action: ShutDown, market_id: int, step: ShutDownStep) -> Applied:
         values = {"market_id": market_id}
         match step:
             case "declareDead":
@@ -429,7 +430,7 @@ class Mirror:
             case "confirmDead":
                 self.model.confirm_dead(market_id, now=self.now)
                 return Applied(action, (Expected("ConfirmedDead", values),))
-            case _:
+            case "closeDead":
                 self.model.close_dead(market_id, now=self.now)
                 return Applied(action, (Expected("MarketClosed", values | {"price": self.price(market_id)}),))
 

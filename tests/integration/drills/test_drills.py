@@ -22,8 +22,10 @@ LEDGER = (
     "Σ claims = tokens, to the dust",
     "Σ equity = tokens, to the dust",
     "contracts = reference model, to the wei",
+    "each liquidation's receipt is right",
     "the fund's ledger from events = its balance",
 )
+"""What every drill on a stage ends with."""
 
 
 @pytest.fixture
@@ -35,6 +37,8 @@ def play(tmp_path: Path) -> Play:
         assert report.passed, report.reason
         written = json.loads((tmp_path / f"{name}.json").read_text())
         assert written["passed"] is True
+        if "20" not in name.rpartition("-")[2]:  # replays end with sums of their own
+            assert [one["text"] for one in written["promises"]][-len(LEDGER) :] == list(LEDGER)
         assert written["figures"] == report.notes.figures
         return written["figures"]
 
@@ -80,6 +84,9 @@ def test_drill__publisher_silent__exits_first_and_everything_comes_back(play: Pl
     assert figures["seconds from the first price until exits and close-outs were done"] <= 10
     assert figures["fills of stop and waiting order"] == ["1840.16", "1840.12"]
     assert figures["close-outs"] == 1
+    costs = figures["exits at 1960.00 cost, fees of opening included"]
+    assert 98 < float(costs["asker"]) < 130, "half a percent of $19,600, and fees"
+    assert 490 < float(costs["pusher"]) < 530, "two and a half"
 
 
 def test_drill__sequencer_down__top_ups_first_then_liquidations(play: Play) -> None:
@@ -88,6 +95,16 @@ def test_drill__sequencer_down__top_ups_first_then_liquidations(play: Play) -> N
     assert figures["the stop"]["trigger"] == "1980.00"
     assert figures["the stop"]["filled at"].startswith("1940.")
     assert figures["close-outs after the grace"] == 1
+
+
+def test_drill__all_dead__everyone_is_out_to_the_last_token_unit(play: Play) -> None:
+    figures = play("all-dead")
+    paid = figures["paid out"]
+    assert set(paid) == {"winner", "loser", "both", "leaver", "bankrupt"}
+    assert paid["bankrupt"] == "0.00"
+    assert float(paid["winner"]) > 6_150, "a gain of $1,200 is kept, less fees"
+    assert figures["token units left in the vault"] < 30
+    assert figures["seconds from the last price until every market was closed"] > 7 * 3_600
 
 
 def test_drill__usdc_at_97_cents__opening_halts_and_all_else_goes_on(play: Play) -> None:
@@ -109,5 +126,5 @@ def test_drill__no_real_prices__is_skipped_and_says_why(
 
 
 def test_drill__no_such_name__lists_those_that_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^no drill nope; there are lying-source, .*usdc-0.97$"):
+    with pytest.raises(UserError, match=r"^no drill nope; there are lying-source, .*usdc-0\.97$"):
         drill("nope", tmp_path)

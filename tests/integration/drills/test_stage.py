@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from plimsoll.core.units import WAD
+from plimsoll.drills import stage as stage_module
 from plimsoll.drills import world
 from plimsoll.drills.notes import Notes, Report
 from plimsoll.drills.run import drill
@@ -17,6 +19,9 @@ from plimsoll.drills.world import Recorded, Said
 from plimsoll.replay.actions import Applied, CloseOut, Deposit
 from plimsoll.replay.onchain import NotAsExpected
 from plimsoll.risk.aggregation import Accepted, aggregate
+from plimsoll.sdk.contracts import Contracts
+from plimsoll.sdk.receipts import Receipt, receipt_of
+from plimsoll.sdk.receipts.figures import Checked
 from plimsoll.sdk.slots import VAULT_BALANCES, slot_of
 
 pytestmark = [pytest.mark.node, pytest.mark.usefixtures("built")]
@@ -37,7 +42,7 @@ def played(out: Path, scene: Callable[[Stage], None]) -> Report:
 def test_staged__nothing_happens__everything_adds_up(tmp_path: Path) -> None:
     report = played(tmp_path, lambda stage: None)
     assert report.passed
-    assert len(report.notes.promises) == 5
+    assert len(report.notes.promises) == 6
 
 
 def test_finish__money_from_nowhere__the_drill_fails_with_the_sum(tmp_path: Path) -> None:
@@ -71,6 +76,30 @@ def test_block__the_contracts_refuse_otherwise__the_drill_fails(amount: int, fou
     assert report.passed is False
     wanted = f"deposit: the model refuses with Made_Up; the contracts with {found}"
     assert report.reason == f"{NotAsExpected.__name__}: {wanted}"
+
+
+def test_finish__a_receipt_is_wrong__is_a_broken_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A close-out that the model would not have done is named by its transaction."""
+
+    def scene(stage: Stage) -> None:
+        fallen = {market: price * 75 // 100 for market, price in PRICES.items()}
+        stage.wait(300)
+        stage.publish(fallen)
+        assert stage.liquidate(fallen)
+
+    def other(contracts: Contracts, tx_hash: str) -> Receipt:
+        found = receipt_of(contracts, tx_hash)
+        return dataclasses.replace(found, checked=tuple(replace_first(one) for one in found.checked))
+
+    def replace_first(one: Checked) -> Checked:
+        first, *rest = one.figures
+        return dataclasses.replace(one, figures=(dataclasses.replace(first, said=(first.found or 0) + 1), *rest))
+
+    assert played(tmp_path, scene).passed
+    monkeypatch.setattr(stage_module, "receipt_of", other)
+    report = played(tmp_path, scene)
+    assert report.passed is False
+    assert report.reason.startswith("broken: each liquidation's receipt is right (['0x")
 
 
 def test_say__the_reference_aggregation_finds_another_price__is_a_broken_promise(
