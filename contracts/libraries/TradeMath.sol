@@ -29,10 +29,13 @@ library TradeMath {
     }
 
     /// @notice Maker fee for the part of the fill that brings the skew toward zero, taker fee for the rest; rounded up.
+    /// @dev Unchecked: sizes of orders have 96 bits, prices 97, basis points 16.
     function fee(TradingConfig trading, int256 skew, int256 base, int256 quote) internal pure returns (uint256) {
-        uint256 size = WadMath.abs(base);
-        uint256 made = (skew > 0) != (base > 0) ? WadMath.min(size, WadMath.abs(skew)) : 0;
-        uint256 weighted = made * trading.makerBps() + (size - made) * trading.takerBps();
-        return WadMath.divUp(WadMath.abs(quote) * weighted, size * WadMath.BPS);
+        unchecked {
+            uint256 size = WadMath.abs(base);
+            uint256 made = (skew > 0) != (base > 0) ? WadMath.min(size, WadMath.abs(skew)) : 0;
+            uint256 weighted = made * trading.makerBps() + (size - made) * trading.takerBps();
+            return WadMath.divUp(WadMath.abs(quote) * weighted, size * WadMath.BPS);
+        }
     }
 }

@@ -545,7 +545,8 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
         if (exposure > limit) revert PerpMarket_ExposureLimit(exposure, limit);
     }
 
-    /// @dev Collateral after an increase: gains count for nothing, and neither does what the fill won against the index.
+    /// @dev Collateral after an increase: gains count for nothing, and neither does what the fill won against the index. Unchecked: what is
+    /// added up are dollars of what 128 bits hold.
     function _requireMarginAfter(
         Context memory c,
         uint256 price,
@@ -554,11 +555,15 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
         int256 othersValue,
         uint256 othersRequired
     ) private pure {
-        int256 gain = base.worthDown(price) + quote;
-        int256 result = c.position.base.worthDown(price) + c.position.quote - (gain > 0 ? gain : int256(0));
-        int256 available = c.cash - int256(c.reserved) + othersValue + (result < 0 ? result : int256(0));
-        uint256 required =
-            othersRequired + MarginMath.initial(c.config.margin, c.config.trading, c.position.base.abs(), price);
+        int256 available;
+        uint256 required;
+        unchecked {
+            int256 gain = base.worthDown(price) + quote;
+            int256 result = c.position.base.worthDown(price) + c.position.quote - (gain > 0 ? gain : int256(0));
+            available = c.cash - int256(c.reserved) + othersValue + (result < 0 ? result : int256(0));
+            required =
+                othersRequired + MarginMath.initial(c.config.margin, c.config.trading, c.position.base.abs(), price);
+        }
         if (available < int256(required)) revert PerpMarket_InsufficientMargin(c.account, available, required);
     }
 
