@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/tools/bin:$(PATH)
 export SOLCX_BINARY_PATH ?= $(or $(patsubst %/solc-v0.8.37,%,$(wildcard $(HOME)/.solcx/solc-v0.8.37)),$(CURDIR)/tools/solc)
 
-.PHONY: bootstrap build test test-deep lint fmt gas bench-book demo drills devnet clean
+.PHONY: bootstrap build test test-deep lint fmt gas bench-book demo drills devnet study-cascades clean
 
 bootstrap:
 	@$(PYTHON) tools/bootstrap.py
@@ -44,6 +44,9 @@ drills: build
 
 devnet: build
 	@$(RUN) -m plimsoll.devnet
+
+study-cascades: bootstrap
+	@$(RUN) -m plimsoll.replay.cascades --write
 
 clean:
 	rm -rf .build .cache .venv node_modules reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -70,13 +70,21 @@ def _signer(chain: Chain, account: str | None, key_env: str | None, dry_run: boo
     return None if account is None and dry_run else signer_of(chain, account)
 
 
-def _beacon_keys(names: tuple[str, ...]) -> list[str]:
-    """Keys of beacons; the devnet's own where none are named there."""
-    from plimsoll.devnet.accounts import publisher_keys
+def _signing_keys(beacons: tuple[str, ...], streams: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Keys of beacons and of streams; the devnet's own where none are named there."""
+    from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
     from plimsoll.keepers.entry import keys_from_environment
 
-    keys = keys_from_environment(names)
-    return keys or (list(publisher_keys()) if network_name() == "devnet" else keys)
+    if network_name() == "devnet" and not beacons and not streams:
+        return list(publisher_keys()), list(stream_keys()[:STREAM_QUORUM])
+    return keys_from_environment(beacons), keys_from_environment(streams)
+
+
+def _pool_trader(named: str | None) -> str | None:
+    """Who swaps in pools: the devnet's own where none is named there."""
+    from plimsoll.devnet.environment import pool_trader
+
+    return named or (pool_trader() if network_name() == "devnet" else None)
 
 
 @click.group()
@@ -87,29 +95,54 @@ def cli() -> None:
 @cli.command(cls=Command)
 @keeper
 @click.option("--beacon-key-env", multiple=True, metavar="NAME", help="Variable with keys of beacons, commas between.")
+@click.option("--stream-key-env", multiple=True, metavar="NAME", help="Keys that sign a stream's reports together.")
 @click.option("--price", "prices", multiple=True, metavar="ETH/USD=3000", help="A fixed price.")
 @click.option("--price-file", type=click.Path(path_type=Path), help="A JSON file of prices, read again each time.")
 @click.option("--series", multiple=True, metavar="ETH/USD=FILE", help="A CSV (ts, close) to replay.")
 @click.option("--speed", type=int, default=1, show_default=True, help="Seconds of the series in one of the chain's.")
 @click.option("--every", type=int, default=10, show_default=True, help="Seconds between records in quiet times.")
 @click.option("--move-bps", type=int, default=10, show_default=True, help="A move that is recorded earlier.")
+@click.option("--pool-trader", metavar="ADDRESS", help="Also move push feeds and pools, swapping through it.")
+@click.option("--feed-bps", type=int, default=25, show_default=True, help="A move that a push feed follows at once.")
+@click.option("--feed-every", type=int, default=45, show_default=True, help="Seconds between its updates otherwise.")
+@click.option("--pool-bps", type=int, default=30, show_default=True, help="How far off a pool is traded.")
+@click.option("--pool-every", type=int, default=120, show_default=True, help="Seconds between its swaps otherwise.")
 def publisher(
     start: Start,
     beacon_key_env: tuple[str, ...],
+    stream_key_env: tuple[str, ...],
     prices: tuple[str, ...],
     price_file: Path | None,
     series: tuple[str, ...],
     speed: int,
     every: int,
     move_bps: int,
+    pool_trader: str | None,
+    feed_bps: int,
+    feed_every: int,
+    pool_bps: int,
+    pool_every: int,
 ) -> int:
-    """Sign prices as API3 beacons and record them."""
-    from plimsoll.keepers.entry import price_source, run_publisher
-    from plimsoll.keepers.publisher import Cadence
+    """Sign prices for each source as its vendor does, and record them; on a devnet, move push feeds and pools.
 
-    keys = _beacon_keys(beacon_key_env)
+    One series of prices for all, or one of its own for a source: --series ETH/USD=spot.csv
+    --series ETH/USD@datastreams=perpetual.csv. Sources are named by vendor, and numbered where a market has several
+    of one: api3-1, api3-2, datastreams, chainlink, uniswap. --price ETH/USD@api3-2=none silences one.
+    """
+    from plimsoll.keepers.entry import price_source, run_publisher
+    from plimsoll.keepers.publishing import BoundTerms, Cadence
+
+    keys, stream_keys = _signing_keys(beacon_key_env, stream_key_env)
     source = price_source(start.deployment.markets, prices=prices, file=price_file, series=series, speed=speed)
-    return run_publisher(start, keys, source, Cadence(every, move_bps))
+    return run_publisher(
+        start,
+        keys,
+        source,
+        Cadence(every, move_bps),
+        stream_keys=stream_keys,
+        pool_trader=_pool_trader(pool_trader),
+        terms=BoundTerms(feed_bps, feed_every, pool_bps, pool_every),
+    )
 
 
 @cli.command(cls=Command)
@@ -121,6 +154,7 @@ def publisher(
 )
 @click.option("--sweep", is_flag=True, help="Also end orders that are dead, where a batch pays for it.")
 @click.option("--beacon-key-env", multiple=True, metavar="NAME", help="Keys that sign prices nobody else brings.")
+@click.option("--stream-key-env", multiple=True, metavar="NAME", help="Such keys of a stream's reports.")
 @click.option("--price", "prices", multiple=True, metavar="ETH/USD=3000", help="Such a price, fixed.")
 @click.option("--price-file", type=click.Path(path_type=Path), help="Such prices from a JSON file, read each time.")
 def executor(
@@ -130,6 +164,7 @@ def executor(
     margin_bps: int,
     sweep: bool,
     beacon_key_env: tuple[str, ...],
+    stream_key_env: tuple[str, ...],
     prices: tuple[str, ...],
     price_file: Path | None,
 ) -> int:
@@ -139,9 +174,16 @@ def executor(
     source = None
     if prices or price_file is not None:
         source = price_source(start.deployment.markets, prices=prices, file=price_file, job="executor")
-    keys = _beacon_keys(beacon_key_env) if source is not None else ()
+    keys, stream_keys = _signing_keys(beacon_key_env, stream_key_env) if source is not None else ([], [])
     return run_executor(
-        start, max_batch, eth_price=eth_price, margin_bps=margin_bps, sweeps=sweep, keys=keys, source=source
+        start,
+        max_batch,
+        eth_price=eth_price,
+        margin_bps=margin_bps,
+        sweeps=sweep,
+        keys=keys,
+        stream_keys=stream_keys,
+        source=source,
     )
 
 

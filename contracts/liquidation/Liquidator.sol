@@ -17,18 +17,21 @@ import {WadMath} from "../libraries/WadMath.sol";
 import {AccountIds, Core, Posting} from "../types/Accounts.sol";
 import {TradingConfig} from "../types/MarketConfig.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
+import {KeeperPay} from "./KeeperPay.sol";
 import {Shutdown} from "./Shutdown.sol";
 
 /// @title Liquidator
 /// @notice Close-out, take-over and backstop. Total: nothing here fails because a sum is negative, a fund empty or a counterpart gone.
-contract Liquidator is ILiquidator, Shutdown, AccessManaged {
+contract Liquidator is ILiquidator, Shutdown, KeeperPay, AccessManaged {
     using AccountIds for uint256;
     using WadMath for int256;
 
     /// @notice Length of the windows, by time of publication, in which close-outs may move a market by its maker and taker fee of the
     /// scale. A record belongs to one window, whatever its age when it is used.
     uint256 public constant CAP_SECONDS = 15;
-    uint256 private constant ABSORB_GAS = 100_000;
+    /// @dev Without the transaction's part: less than what one costs that comes after another.
+    uint256 private constant LIQUIDATE_GAS = 75_000;
+    uint256 private constant ABSORB_GAS = 40_000;
     uint256 private constant ABSORB_GAS_A_POSITION = 80_000;
 
     IMarginVault private immutable VAULT;
@@ -53,10 +56,9 @@ contract Liquidator is ILiquidator, Shutdown, AccessManaged {
         uint256 cost;
     }
 
-    uint256 public gasMarket;
     mapping(uint256 marketId => Counters) private _counters;
 
-    constructor(Core memory core) Shutdown(core) AccessManaged(core.authority) {
+    constructor(Core memory core) Shutdown(core) KeeperPay(core) AccessManaged(core.authority) {
         (VAULT, DELEGATES, FUND) = (IMarginVault(core.vault), IDelegates(core.orderBook), core.fund);
     }
 
@@ -172,11 +174,14 @@ contract Liquidator is ILiquidator, Shutdown, AccessManaged {
             - MarginMath.maintenance(s.margin, s.trading, all - size, price);
     }
 
-    /// @dev The keeper's part of a cost, topped up by the fund to the minimum as far as it goes.
-    function _reward(uint256 cost, uint256 keeperMin) private view returns (uint256 reward, uint256 topUp) {
-        reward = LiquidationTerms.reward(cost, keeperMin);
+    /// @dev The keeper's part of a cost, or his gas and the minimum; the fund tops it up by no more than his gas and a tenth, so that the
+    /// minimum comes out of the account alone. Gas is not asked for where the share is more than it can be.
+    function _reward(uint256 cost, uint256 keeperMin) private returns (uint256 reward, uint256 topUp) {
+        uint256 gasCost;
+        if (LiquidationTerms.reward(cost, 0) < keeperMin + GAS_COST_MAX) gasCost = _gasCost(LIQUIDATE_GAS);
+        reward = LiquidationTerms.reward(cost, keeperMin + gasCost);
         if (reward > cost) {
-            topUp = WadMath.min(reward - cost, _fundCash());
+            topUp = WadMath.min(WadMath.min(reward - cost, gasCost * 11 / 10), _fundCash());
             reward = cost + topUp;
         }
     }
@@ -403,12 +408,10 @@ contract Liquidator is ILiquidator, Shutdown, AccessManaged {
         return a > b ? a - b : 0;
     }
 
-    /// @dev The caller's gas and a tenth more, at the base fee, out of the fund.
+    /// @dev The caller's gas and a tenth more, out of the fund.
     function _payAbsorb(uint256 positions) private returns (uint256 reward) {
-        if (gasMarket == 0) return 0;
-        uint256 gasUsed = ABSORB_GAS + ABSORB_GAS_A_POSITION * positions;
-        reward = gasUsed * block.basefee * ORACLE.newest(gasMarket).price() * 11 / (10 * WadMath.WAD);
-        reward = WadMath.min(WadMath.min(reward, LiquidationTerms.KEEPER_MAX), _fundCash());
+        reward = _gasCost(ABSORB_GAS + ABSORB_GAS_A_POSITION * positions) * 11 / 10;
+        reward = WadMath.min(reward, _fundCash());
         if (reward != 0) _post(AccountIds.main(msg.sender), int256(reward), -int256(reward));
     }
 

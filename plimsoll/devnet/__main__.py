@@ -142,7 +142,7 @@ def _keep_prices(devnet: Devnet) -> None:
     }
     try:
         if due:
-            devnet.record(due)
+            devnet.record(due, trade=True)
     except (Reverted, RpcError, UserError) as error:  # a price that somebody else recorded meanwhile, above all
         _say(f"prices   {error}")
 
@@ -175,7 +175,7 @@ def _print_summary(devnet: Devnet, seconds: float) -> None:
         f"ape run verify --network {network}",
         f"ape run roles --network {network}",
         f"ape run keeper executor --network {network} --account TEST::5",
-        f"ape run keeper publisher --network {network} --account TEST::7 --price ETH/USD=2600",
+        f"ape run keeper publisher --network {network} --account TEST::7 --price ETH/USD=2520",
         f"ape run trade deposit 10_000 --network {network} --account TEST::6",
         f"ape run trade buy ETH/USD 2 --wait 20 --network {network} --account TEST::6",
         f"ape run trade show --network {network} --account TEST::6",

@@ -94,11 +94,17 @@ class Devnet:
         return [self.sources.item(name, price, published_at) for name, price in prices.items()]
 
     def record(
-        self, prices: Mapping[str, int] | None = None, *, published_at: int | None = None, signer: str = "faucet"
+        self,
+        prices: Mapping[str, int] | None = None,
+        *,
+        published_at: int | None = None,
+        signer: str = "faucet",
+        trade: bool = False,
     ) -> Receipt:
         """Record prices of markets, the last ones where none are given: what all pull sources say.
 
-        The push feeds follow. The pools don't: an average lags behind a jump for minutes, and the market only reduces.
+        The push feeds follow. The pools do with `trade`: they bound nothing for as long as nobody trades them, and then
+        their average lags behind a jump, so that the market only reduces for minutes.
 
         Published now unless told otherwise. Where nothing is mined by itself, time passes first: blocks of one second
         have the same time, and a record must be newer than the last.
@@ -110,7 +116,8 @@ class Devnet:
         oracle = self.contract("OracleAggregator")
         update = oracle.prepare("update", self.price_data(prices, at), gas=1_000_000 * len(prices))
         # in one block where that is possible, so that the push feeds don't lag behind
-        receipt = self.signers[signer].send_many([*self._pushes(prices, at), update], check=True)[-1]
+        bounds = self._bounds(prices, at) if trade else self._pushes(prices, at)
+        receipt = self.signers[signer].send_many([*bounds, update], check=True)[-1]
         self.prices.update(prices)
         return receipt
 
@@ -133,6 +140,9 @@ class Devnet:
             for name, price in prices.items()
             if name in self.environment.feeds
         ]
+
+    def _bounds(self, prices: Mapping[str, int], at: int) -> list[Call]:
+        return [call for name, price in prices.items() for call in self.sources.bound_calls(name, price, at)]
 
     def mint(self, to: str, dollars: int) -> None:
         """Give an address whole dollars of the token."""

@@ -1,7 +1,7 @@
 """What a live network has before the protocol comes: a settlement token, and the price sources of five vendors.
 
 On a development network the vendors' contracts are the published ones, but for the push feeds, which anyone sets, and
-where there is no bridge its messenger. They stand at the addresses that the network's parameters file names: the
+where there is no L1 the messenger to it. They stand at the addresses that the network's parameters file names: the
 account "faucet" creates them, and its nonces make the addresses.
 """
 
@@ -17,7 +17,7 @@ from plimsoll.chain.contracts import Deployed, Interface, artifact, created_addr
 from plimsoll.chain.transactions import Call, Chain, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
-from plimsoll.deploy.parameters import Market, Parameters
+from plimsoll.deploy.parameters import Market, Parameters, load
 from plimsoll.devnet import chainlink, uniswap
 from plimsoll.devnet.accounts import STREAM_QUORUM, dev_account, stream_keys
 from plimsoll.devnet.api3 import ADMIN_ROLE, access_control_registry, api3_server
@@ -25,6 +25,7 @@ from plimsoll.sdk.pools import sqrt_price
 
 PRICES: Mapping[str, int] = {"ETH/USD": 2_500 * WAD, "BTC/USD": 60_000 * WAD}
 """WAD dollars, at first."""
+NETWORK = "devnet"
 DOLLAR_DECIMALS = 6
 FEED_DECIMALS = 8
 BASE_DECIMALS = {"BTC": 8}
@@ -33,8 +34,6 @@ POOL_LIQUIDITY = 5_000_000
 """Dollars on each side of a pool."""
 OBSERVATIONS = 330
 """What a pool remembers: one a second over the window of its average, and some more."""
-MESSENGER = "0x4200000000000000000000000000000000000007"
-"""OP-stack chains have the L2 messenger there. A chain without gets a mock, through which anyone speaks as anyone."""
 REPORTER = "faucet"
 """The account that tells the uptime feed, from L1, whether the sequencer runs."""
 
@@ -44,10 +43,11 @@ GAS_TO_REMEMBER = 10_000_000
 
 @dataclass(frozen=True)
 class Environment:
-    """The contracts. `feeds` are the push feeds and `pools` the Uniswap pools by market name; `trader` swaps in them."""
+    """The contracts. `feeds` are the push feeds, `pools` the Uniswap pools by market name; `trader` swaps in them."""
 
     token: Deployed
     api3_server: Deployed
+    stream_proxy: Deployed
     stream_verifier: Deployed
     uptime: Deployed
     messenger: Deployed
@@ -76,9 +76,13 @@ def deploy_environment(
     parameters: Parameters,
     *,
     prices: Mapping[str, int] | None = None,
+    messenger: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Environment:
     """Deploy what is missing of it; what is there stays. Needs the faucet to have ETH.
+
+    `messenger` is the L2 messenger through which REPORTER speaks from L1; without one it is a mock, through which
+    anyone speaks as anyone of L1.
 
     `prices` of the pools at first by market name, WAD dollars, PRICES where none is named; a market without either has
     a pool without a price.
@@ -89,7 +93,7 @@ def deploy_environment(
         raise UserError(f"{parameters.path}: not a development network; its contracts must exist")
     parameters.require_chain(chain.chain_id, chain.uri)
     faucet = Signer(chain, dev_account("faucet").key, name="faucet")
-    places = _Places(parameters, faucet.address)
+    places = _Places(parameters, faucet.address, messenger)
     places.check()
     environment = _environment(chain, places)
     done = 0
@@ -102,8 +106,6 @@ def deploy_environment(
     receipts = faucet.send_many([Call(None, code, gas=GAS_LIMIT) for _, code in missing], check=True)
     for (name, _), receipt in zip(missing, receipts, strict=True):
         report(f"created  {name:<18} {receipt.contract_address}  {receipt.gas_used:>9,} gas")
-    if not chain.code(MESSENGER):
-        chain.rpc.call("anvil_setCode", MESSENGER, "0x" + artifact("MockMessenger").runtime.hex())
     if not is_ready:
         faucet.send_many(_set_up(chain, places, environment, {**PRICES, **(prices or {})}), check=True)
         report(f"set up   {len(places.pools)} pools, the verifier of streams, the uptime feed")
@@ -115,13 +117,18 @@ def mint_call(environment: Environment, to: str, dollars: int) -> Call:
     return environment.token.prepare("mint", to, dollars * 10**DOLLAR_DECIMALS, gas=150_000)
 
 
+def pool_trader() -> str:
+    """The address of who swaps in the pools of the parameters "devnet"."""
+    return _Places(load(NETWORK), dev_account("faucet").address).trader
+
+
 # --- the parts -----------------------------------------------------------------------------------------------------
 
 
 class _Places:
     """What is created in which order, and so where it stands."""
 
-    def __init__(self, parameters: Parameters, faucet: str) -> None:
+    def __init__(self, parameters: Parameters, faucet: str, messenger: str | None = None) -> None:
         self.parameters = parameters
         self.creations: list[tuple[str, bytes]] = []
         self._faucet = faucet
@@ -130,13 +137,15 @@ class _Places:
         self.token = self._create("USDC", artifact("MockToken"), "USD Coin", "USDC", DOLLAR_DECIMALS)
         registry = self._create("API3 registry", access_control_registry())
         self.server = self._create("API3 server", api3_server(), registry, ADMIN_ROLE, faucet)
-        reporter = dev_account(REPORTER).address
-        self.uptime = self._create("uptime feed", chainlink.uptime_feed(), reporter, MESSENGER, False)
+        self.messenger = self._create("messenger", artifact("MockMessenger"))
+        reported = (dev_account(REPORTER).address, messenger or self.messenger, False)
+        self.uptime = self._create("uptime feed", chainlink.uptime_feed(), *reported)
         self.feeds = {one.name: self._create(f"{one.name} feed", feed, FEED_DECIMALS) for one in markets}
         self.proxy = self._create("streams' proxy", chainlink.verifier_proxy())
         self.verifier = self._create("streams' verifier", chainlink.verifier(), self.proxy)
         self.factory = self._create("Uniswap factory", uniswap.factory())
         self.trader = self._create("pool trader", artifact("PoolTrader"))
+        self.dollar = self._create("pools' dollar", artifact("MockToken"), "Pools' Dollar", "PUSD", DOLLAR_DECIMALS)
         self.bases = {one.name: self._base(one) for one in markets}
         self.pools = {one.name: uniswap.pool_address(self.factory, *self.tokens(one)) for one in markets}
 
@@ -152,12 +161,12 @@ class _Places:
 
     def is_inverted(self, market: Market) -> bool:
         """Whether the base is token1."""
-        return int(self.token, 16) < int(self.bases[market.name], 16)
+        return int(self.dollar, 16) < int(self.bases[market.name], 16)
 
     def tokens(self, market: Market) -> tuple[str, str]:
         """token0 and token1."""
         base = self.bases[market.name]
-        return (self.token, base) if self.is_inverted(market) else (base, self.token)
+        return (self.dollar, base) if self.is_inverted(market) else (base, self.dollar)
 
     def decimals(self, market: Market) -> tuple[int, int]:
         """Of token0 and token1."""
@@ -199,14 +208,18 @@ def base_decimals(market: Market) -> int:
 def _environment(chain: Chain, places: _Places) -> Environment:
     for vendor in (api3_server(), chainlink.verifier(), chainlink.uptime_feed()):
         known().add([entry for entry in vendor.abi if entry["type"] == "error"])  # so that refusals have names
-    server, uptime, proxy = api3_server(), chainlink.uptime_feed(), chainlink.verifier_proxy()
+
+    def vendors(contract: Artifact, address: str) -> Deployed:
+        return Deployed(Interface(contract.name, contract.abi), address, chain)
+
     pushed = {one.name for one in places.parameters.markets if any(s.kind == "chainlink" for s in one.sources)}
     return Environment(
         token=Deployed.of("MockToken", places.token, chain),
-        api3_server=Deployed(Interface(server.name, server.abi), places.server, chain),
-        stream_verifier=Deployed(Interface(proxy.name, proxy.abi), places.proxy, chain),
-        uptime=Deployed(Interface(uptime.name, uptime.abi), places.uptime, chain),
-        messenger=Deployed.of("MockMessenger", MESSENGER, chain),
+        api3_server=vendors(api3_server(), places.server),
+        stream_proxy=vendors(chainlink.verifier_proxy(), places.proxy),
+        stream_verifier=vendors(chainlink.verifier(), places.verifier),
+        uptime=vendors(chainlink.uptime_feed(), places.uptime),
+        messenger=Deployed.of("MockMessenger", places.messenger, chain),
         trader=Deployed.of("PoolTrader", places.trader, chain),
         feeds={name: Deployed.of("MockAggregatorV3", at, chain) for name, at in places.feeds.items() if name in pushed},
         pools=places.pools,
@@ -215,13 +228,13 @@ def _environment(chain: Chain, places: _Places) -> Environment:
 
 def _set_up(chain: Chain, places: _Places, environment: Environment, prices: Mapping[str, int]) -> list[Call]:
     """What makes the vendors ready; its last call is what tells that it was done."""
-    code = chainlink.verifier()
-    verifier = Deployed(Interface(code.name, code.abi), places.verifier, chain)
     signers = [Account.from_key(key).address for key in stream_keys()]
     calls = [
-        environment.stream_verifier.prepare("setVerifier", places.verifier, gas=200_000),
+        environment.stream_proxy.prepare("setVerifier", places.verifier, gas=200_000),
         # in force since the chain's beginning: `setConfig` would only take effect in the next second
-        verifier.prepare("setConfigWithActivationTime", signers, STREAM_QUORUM - 1, [], 0, gas=1_000_000),
+        environment.stream_verifier.prepare(
+            "setConfigWithActivationTime", signers, STREAM_QUORUM - 1, [], 0, gas=1_000_000
+        ),
     ]
     for market in places.parameters.markets:
         calls += _open_pool(chain, places, environment.trader, market, prices.get(market.name))

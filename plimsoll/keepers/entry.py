@@ -14,12 +14,15 @@ from plimsoll.core import ids
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import to_wad
 from plimsoll.keepers.batches import MAX_BATCH
+from plimsoll.keepers.bounds import Bounds
 from plimsoll.keepers.engine import HttpEngine
 from plimsoll.keepers.executor import Executor, Terms
+from plimsoll.keepers.feeds import SignedPrices, feeds_of
 from plimsoll.keepers.liquidator import Capital, Liquidator
 from plimsoll.keepers.market_maker import MarketMaker
 from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
-from plimsoll.keepers.publisher import Cadence, Publisher, SignedPrices, feeds_of
+from plimsoll.keepers.publisher import Publisher
+from plimsoll.keepers.publishing import BoundTerms, Cadence
 from plimsoll.keepers.quoting import Quoting
 from plimsoll.keepers.runner import Job, Pace, Runner, run_until_signalled
 from plimsoll.sdk.contracts import Contracts
@@ -82,6 +85,9 @@ def named_values(pairs: Iterable[str], what: str) -> dict[str, str]:
     return found
 
 
+SILENT = "none"
+
+
 def price_source(
     markets: Mapping[str, int],
     *,
@@ -91,21 +97,74 @@ def price_source(
     speed: int = 1,
     job: str = "publisher",
 ) -> PriceSource:
-    """The one source that was named: fixed prices (`ETH/USD=3000`), a file, or series (`ETH/USD=path.csv`)."""
+    """The one kind of source that was named: fixed prices (`ETH/USD=3000`), a file, or series (`ETH/USD=path.csv`).
+
+    `ETH/USD@api3-2=2990` is what one of the aggregator's sources says; `none` instead of a fixed price is its silence.
+    """
     fixed, replayed = named_values(prices, "price"), named_values(series, "series")
     if (bool(fixed), file is not None, bool(replayed)).count(True) != 1:
         raise UserError(f"{job}: name one source of prices: fixed prices, a file, or series")
     if fixed:
-        return FixedPrices({market_named(markets, name): to_wad(price, what=name) for name, price in fixed.items()})
+        of_all, own = _by_source(markets, fixed)
+        silent = [name for name, price in of_all.items() if price == SILENT]
+        if silent:
+            raise UserError(f"{job}: a price of none is for a single source: MARKET@SOURCE=none")
+        common = {market_id: to_wad(price, what="price") for market_id, price in of_all.items()}
+        return FixedPrices(
+            common,
+            {
+                source: {
+                    market_id: None if price == SILENT else to_wad(price, what=f"price of {source}")
+                    for market_id, price in found.items()
+                }
+                for source, found in own.items()
+            },
+        )
     if file is not None:
         return FilePrices(file, markets)
-    return SeriesPrices({market_named(markets, name): Path(path) for name, path in replayed.items()}, speed=speed)
+    of_all, own = _by_source(markets, replayed)
+    return SeriesPrices(
+        {market_id: Path(path) for market_id, path in of_all.items()},
+        own={source: {market_id: Path(path) for market_id, path in found.items()} for source, found in own.items()},
+        speed=speed,
+    )
 
 
-def run_publisher(start: Start, keys: Iterable[str], source: PriceSource, cadence: Cadence) -> int:
-    """Until SIGINT or SIGTERM. Returns the exit code."""
-    feeds = feeds_of(start.contracts, _market_names(start), keys)
-    return _run(start, Publisher(start.contracts, start.signer, feeds, source, cadence=cadence))
+def _by_source(
+    markets: Mapping[str, int], named: Mapping[str, str]
+) -> tuple[dict[int, str], dict[str, dict[int, str]]]:
+    """What was named for all sources of a market (`ETH/USD`), and for single ones (`ETH/USD@api3-2`)."""
+    of_all: dict[int, str] = {}
+    own: dict[str, dict[int, str]] = {}
+    for name, value in named.items():
+        market, at, source = name.partition("@")
+        market_id = market_named(markets, market)
+        (own.setdefault(source.strip(), {}) if at else of_all)[market_id] = value
+    return of_all, own
+
+
+def run_publisher(start: Start, keys: Iterable[str], source: PriceSource, cadence: Cadence, **terms: Any) -> int:
+    """Until SIGINT or SIGTERM. Returns the exit code. `terms`: see `make_publisher`."""
+    return _run(start, make_publisher(start, keys, source, cadence, **terms))
+
+
+def make_publisher(
+    start: Start,
+    keys: Iterable[str],
+    source: PriceSource,
+    cadence: Cadence,
+    *,
+    stream_keys: Iterable[str] = (),
+    pool_trader: str | None = None,
+    terms: BoundTerms | None = None,
+) -> Publisher:
+    """The job. `keys` sign beacons, `stream_keys` reports together.
+
+    With `pool_trader`, who swaps in the pools of a development network, it moves push feeds and pools, too.
+    """
+    feeds = feeds_of(start.contracts, _market_names(start), keys, stream_keys)
+    bounds = None if pool_trader is None else Bounds(start.contracts.chain, feeds, pool_trader)
+    return Publisher(start.contracts, start.signer, feeds, source, cadence=cadence, bounds=bounds, terms=terms)
 
 
 def run_executor(
@@ -116,18 +175,19 @@ def run_executor(
     margin_bps: int = 0,
     sweeps: bool = False,
     keys: Iterable[str] = (),
+    stream_keys: Iterable[str] = (),
     source: PriceSource | None = None,
 ) -> int:
     """Until SIGINT or SIGTERM. Returns the exit code.
 
-    `eth_price` in dollars, that of the market ETH/USD without it; `margin_bps` of what sending costs; with `keys` and
-    `source` it signs the prices that an order is refused for the want of.
+    `eth_price` in dollars, that of the market ETH/USD without it; `margin_bps` of what sending costs; with `keys`,
+    `stream_keys` and `source` it signs the prices that an order is refused for the want of.
     """
     require_prices(start)
     terms = execution_terms(start.deployment.markets, eth_price, margin_bps, sweeps=sweeps)
     prices = None
     if source is not None:
-        prices = SignedPrices(feeds_of(start.contracts, _market_names(start), keys), source)
+        prices = SignedPrices(feeds_of(start.contracts, _market_names(start), keys, stream_keys), source)
     return _run(start, Executor(start.contracts, start.signer, max_batch=max_batch, terms=terms, prices=prices))
 
 

@@ -29,9 +29,9 @@ from plimsoll.keepers.batches import (
     size_of,
 )
 from plimsoll.keepers.costs import Costs, GasMeter
+from plimsoll.keepers.feeds import SignedPrices
 from plimsoll.keepers.open_orders import OpenOrders
 from plimsoll.keepers.patience import Patience
-from plimsoll.keepers.publisher import SignedPrices
 from plimsoll.keepers.runner import Fields, Log, account_shown, shown
 from plimsoll.keepers.triggers import Levels
 from plimsoll.sdk.contracts import Contracts

@@ -77,7 +77,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class CloseOut:
-    """Close a chunk against the pool; the forecast size and reward, WAD."""
+    """Close a chunk against the pool; the forecast size and reward (without what is paid for gas), WAD."""
 
     account: int
     market_id: int
@@ -182,7 +182,7 @@ class _Forecast:
         if self.snapshot.is_refused((account.account, 0)):
             return None
         now, keeper = self.snapshot.now, self.snapshot.keeper
-        done = self._try(lambda: liquidation.absorb(self.state, now, keeper, account.account, 0))
+        done = self._try(lambda: liquidation.absorb(self.state, now, keeper, account.account))
         return None if done is None else Absorb(account.account)
 
     def _close_out(self, account: int, market_id: int) -> CloseOut | None:

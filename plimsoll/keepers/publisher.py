@@ -1,179 +1,54 @@
-"""The publisher: signs prices as API3's beacons and records them, no more often than there is a reason to.
+"""The publisher: signs prices for each source as its vendor does, and records them when there is a reason to.
 
-A market's price is recorded when the last record is old, when the price has moved, and at every block while somebody
-waits for it: an order for the record that settles it, or an unhealthy account for the next chance to be closed out.
+On a development network it also moves what bounds them: push feeds, and pools by swaps. What it does is decided in
+`plimsoll.keepers.publishing`. A source that says nothing, or that its vendor refuses, is left out and reported, so that
+it holds up the others no longer than the aggregator's rules have it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
-from plimsoll.chain.contracts import decode_logs
-from plimsoll.chain.transactions import Block, Reverted, Signer
+from plimsoll.chain.abi import function_json
+from plimsoll.chain.contracts import Interface, decode_logs
+from plimsoll.chain.transactions import Block, Call, Receipt, Reverted, Signer
 from plimsoll.core.errors import UserError
-from plimsoll.core.units import BPS
 from plimsoll.keepers.accounts import AccountTracker
+from plimsoll.keepers.bounds import Bounds, Words
+from plimsoll.keepers.feeds import Feed, quotes, said
 from plimsoll.keepers.prices import PriceSource
+from plimsoll.keepers.publishing import (
+    Action,
+    BoundTerms,
+    Cadence,
+    MarketPrices,
+    Publish,
+    Push,
+    Report,
+    Silent,
+    Snapshot,
+    Swap,
+    decide,
+)
 from plimsoll.keepers.runner import Fields, Log, shown
+from plimsoll.risk.aggregation import median
 from plimsoll.risk.oracle import Record
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.events import PriceRecorded, UpdateSkipped, decode_all
-from plimsoll.sdk.oracle import NOTHING_NEW, beacon_id, beacon_update, price_item, template_id
-from plimsoll.sdk.streams import MAX_SIGNERS, StreamPublisher, stream_id
 from plimsoll.sdk.words import unpack_record
 
 GAS_PERCENT = 150
-
-
-@dataclass(frozen=True, slots=True)
-class Cadence:
-    """Seconds between records in quiet times, and how far a price has to move to be recorded earlier."""
-
-    max_seconds: int = 10
-    move_bps: int = 10
-
-    def __post_init__(self) -> None:
-        if self.max_seconds < 1 or self.move_bps < 1:
-            raise UserError("publisher: seconds and basis points between records must be at least 1")
-
-
-@dataclass(frozen=True, slots=True)
-class MarketPrices:
-    """A market's newest record, what the source says, and whether somebody waits for the next record."""
-
-    market_id: int
-    newest: Record | None
-    price: int | None
-    is_awaited: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """`now` is the time that the prices are of, Unix seconds, never later than the chain's."""
-
-    now: int
-    markets: tuple[MarketPrices, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Sign a price as of a time and record it."""
-
-    market_id: int
-    price: int
-    timestamp: int
-    why: str
-
-    @property
-    def key(self) -> tuple[int, str]:
-        return self.market_id, self.why
-
-    def describe(self) -> Fields:
-        return {"do": "publish", "market": self.market_id, "price": shown(self.price), "why": self.why}
-
-
-def decide(snapshot: Snapshot, cadence: Cadence) -> list[Publish]:
-    """The markets whose price there is a reason to record now."""
-    return [
-        Publish(market.market_id, market.price, snapshot.now, why)
-        for market in snapshot.markets
-        if market.price is not None and (why := _reason(market, snapshot.now, cadence))
-    ]
-
-
-def _reason(market: MarketPrices, now: int, cadence: Cadence) -> str:
-    newest, price = market.newest, market.price or 0
-    if newest is None:
-        return "first"
-    if now <= newest.published_at:
-        return ""
-    if market.is_awaited:
-        return "awaited"
-    if abs(price - newest.price) * BPS >= newest.price * cadence.move_bps:
-        return "moved"
-    return "due" if now - newest.published_at >= cadence.max_seconds else ""
-
-
-Signing = Callable[[int, int], bytes]
-"""A price (WAD) and a time (Unix seconds) to a signed payload."""
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """A market's pull sources in order: how each that is ours is signed, None for the others."""
-
-    signers: tuple[Signing | None, ...]
-
-    def item(self, market_id: int, price: int, timestamp: int) -> bytes:
-        """One item of priceData; of the others whatever they have published themselves is read."""
-        return price_item(
-            market_id,
-            [NOTHING_NEW if sign is None else sign(price, timestamp) for sign in self.signers],
-        )
-
-
-def feeds_of(contracts: Contracts, names: Mapping[int, str], keys: Iterable[str]) -> dict[int, Feed]:
-    """The feeds that these keys sign for, by market id; `names` are the feeds' ("ETH/USD").
-
-    A source is ours if it is a beacon of one of the keys, or the stream of that name, which all of them sign together.
-
-    Raises UserError for a key that is none, and where no key belongs to any market.
-    """
-    signers = [_signer(key) for key in keys]
-    found = {}
-    for market_id, name in names.items():
-        by_feed = _signings(signers, name)
-        pull = [source for source in contracts.oracle.call("sources", market_id) if not source.isPush]
-        mine = tuple(by_feed.get(source.feedId) for source in pull)
-        if any(mine):
-            found[market_id] = Feed(mine)
-    if not found:
-        raise UserError(f"publisher: none of the {len(signers)} keys signs for a source of {', '.join(names.values())}")
-    return found
-
-
-def _signings(signers: Sequence[LocalAccount], name: str) -> dict[bytes, Signing]:
-    """How each source with these signers is signed, by its feed id."""
-    template, streamed = template_id(name), signers[:MAX_SIGNERS]
-    found: dict[bytes, Signing] = {beacon_id(signer.address, template): _beacon(signer, template) for signer in signers}
-    stream = StreamPublisher(tuple(streamed), stream_id(name))
-    found[stream.stream] = stream.payload
-    return found
-
-
-def _beacon(signer: LocalAccount, template: bytes) -> Signing:
-    return lambda price, timestamp: beacon_update(signer, template, timestamp, price)
-
-
-def _signer(key: str) -> LocalAccount:
-    try:
-        account: Any = Account.from_key(key)
-    except Exception:  # eth_account raises many kinds; none of them may show the key
-        raise UserError("beacon key: not 0x and 64 hexadecimal digits of a valid key") from None
-    return account  # type: ignore[no-any-return]
-
-
-class SignedPrices:
-    """Prices signed when somebody asks for one."""
-
-    def __init__(self, feeds: Mapping[int, Feed], source: PriceSource) -> None:
-        self.feeds = dict(feeds)
-        self.source = source
-
-    def item(self, market_id: int, now: int) -> bytes | None:
-        """One item of priceData as of `now`, Unix seconds; None where there is no price or nobody to sign it."""
-        feed, price = self.feeds.get(market_id), self.source.prices(now).get(market_id)
-        return None if feed is None or price is None else feed.item(market_id, price, now)
+BROKEN_SECONDS = 30
+"""How long a source that its vendor refused is left out before it is tried again."""
+AGGREGATOR = "Oracle_"
+"""What the aggregator's own errors begin with: the others are a vendor's."""
+ADAPTER = Interface("Adapter", [function_json("read", ["bytes32[]", "bytes[]"], mutability="nonpayable")])
 
 
 class Publisher:
-    """The job. Nothing of it is kept between rounds but which accounts have positions."""
+    """The job. Nothing of it is kept between rounds but which accounts have positions, and what failed."""
 
     name = "publisher"
 
@@ -185,24 +60,39 @@ class Publisher:
         source: PriceSource,
         *,
         cadence: Cadence | None = None,
+        bounds: Bounds | None = None,
+        terms: BoundTerms | None = None,
     ) -> None:
+        """`bounds` where push feeds and pools are moved, too, and `terms` when."""
         self.contracts = contracts
         self.signer = signer
         self.feeds = dict(feeds)
         self.source = source
         self.cadence = cadence or Cadence()
+        self.bounds = bounds
+        self.terms = terms or BoundTerms()
         self._tracker = AccountTracker(contracts)
-        self._complaints: dict[int, str] = {}
+        self._complaints: dict[tuple[int, str], str] = {}
+        self._broken: dict[tuple[int, str], int] = {}
+        """By market and source that its vendor refuses: until when it isn't tried again."""
         self._queues: dict[int, tuple[int, int]] = {}
         """By market: the sequence of the next order, and when it was first seen to be that."""
 
     def check(self) -> Fields:
-        if not self.source.prices(self.contracts.chain.block().timestamp):
+        now = self.contracts.chain.block().timestamp
+        if not any(said(self.source, now, self._names()).values()):
             raise UserError("publisher: the source of prices has none for any market")
-        return {"oracle": self.contracts.oracle.address, "markets": sorted(self.feeds)}
+        sources = sorted({source.name for feed in self.feeds.values() for source in feed.ours})
+        return {"oracle": self.contracts.oracle.address, "markets": sorted(self.feeds), "sources": sources}
+
+    def _names(self) -> list[str]:
+        names = [source.name for feed in self.feeds.values() for source in feed.ours]
+        return names + (self.bounds.names if self.bounds else [])
+
+    # --- what there is -----------------------------------------------------------------------------------------------
 
     def observe(self, block: Block) -> Snapshot:
-        prices = self.source.prices(block.timestamp)
+        words = said(self.source, block.timestamp, self._names())
         ids = sorted(self.feeds)
         calls = [self.contracts.oracle.prepare("newest", one) for one in ids]
         calls += [self.contracts.order_book.prepare("queue", one) for one in ids]
@@ -212,8 +102,40 @@ class Publisher:
         for one, word, queue in zip(ids, results[: len(ids)], results[len(ids) :], strict=True):
             newest = unpack_record(word)
             awaited = self._is_order_waiting(one, queue, newest, block.timestamp) or anyone
-            markets.append(MarketPrices(one, newest, prices.get(one), awaited))
-        return Snapshot(now=block.timestamp, markets=tuple(markets))
+            markets.append(self._market(one, newest, awaited, words, block))
+        bounds = self.bounds
+        feeds = tuple(bounds.feeds(words, block.number)) if bounds else ()
+        pools = tuple(bounds.pools(words, block.number)) if bounds else ()
+        return Snapshot(block.timestamp, tuple(markets), feeds, pools)
+
+    def _market(self, one: int, newest: Record | None, awaited: bool, words: Words, block: Block) -> MarketPrices:
+        feed = self.feeds[one]
+        found = {
+            name: price
+            for name, price in quotes(feed, one, words).items()
+            if self._broken.get((one, name), 0) <= block.timestamp
+        }
+        price = median(list(found.values())) if found else None
+        silent = self._silent(one, feed, found, block) if found else ()
+        return MarketPrices(one, newest, price, awaited, found, silent)
+
+    def _silent(self, market_id: int, feed: Feed, found: Mapping[str, int], block: Block) -> tuple[Silent, ...]:
+        """The pull sources that nothing is signed for now."""
+        missing = [source for source in feed.pulls if source.name not in found]
+        if not missing:
+            return ()
+        oracle = self.contracts.oracle
+        calls = [oracle.prepare("readings", market_id)]
+        calls += [
+            oracle.prepare(what, market_id, source.index)
+            for source in missing
+            for what in ("missingSince", "isRequired")
+        ]
+        (pulls, _), *told = self.contracts.chain.read(calls, block=block.number)
+        return tuple(
+            Silent(one.index, one.name, pulls[one.index].publishedAt, since, required, one in feed.ours)
+            for one, since, required in zip(missing, told[::2], told[1::2], strict=True)
+        )
 
     def _is_order_waiting(self, market_id: int, queue: Any, newest: Record | None, now: int) -> bool:
         """Whether the record that settles the last order of the queue is missing, with or without an executor."""
@@ -225,39 +147,108 @@ class Publisher:
         settled_at = self._queues[market_id][1] + config.settlementDelay
         return newest is None or newest.published_at < settled_at
 
-    def decide(self, snapshot: Snapshot) -> list[Publish]:
-        return decide(snapshot, self.cadence)
+    def decide(self, snapshot: Snapshot) -> list[Action]:
+        return decide(snapshot, self.cadence, self.terms)
 
-    def act(self, actions: Sequence[Publish], log: Log, stop: threading.Event) -> None:
-        """All in one transaction; one by one where a market's refusal would stop the others."""
-        if not actions or self._send(actions, log) or len(actions) == 1:
+    # --- what is done ------------------------------------------------------------------------------------------------
+
+    def act(self, actions: Sequence[Action], log: Log, stop: threading.Event) -> None:
+        """All at once, so that it is one block's where that is possible. What would fail is left out and said once."""
+        ready: list[tuple[Action | None, Call]] = [
+            (action, call)
+            for action in actions
+            if not isinstance(action, Publish) and (call := self._checked(action, log))
+        ]
+        published = [action for action in actions if isinstance(action, Publish)]
+        if published and (update := self._update(published, log)):
+            ready.append((None, update))
+        if not ready or stop.is_set():
             return
-        for action in actions:
-            if stop.is_set():
-                return
-            self._send([action], log)
+        why = {action.market_id: action.why for action in published}
+        for (action_, _), receipt in zip(ready, self._send([call for _, call in ready]), strict=True):
+            if not receipt.ok:
+                reason = self.contracts.chain.why(receipt).reason
+                what = action_.describe() if action_ else {"markets": sorted(why)}
+                log("failed", **what, reason=reason, tx=receipt.tx_hash)
+            elif action_ is not None:
+                log({Push: "pushed", Swap: "swapped", Report: "reported"}[type(action_)], **_told(action_, receipt))
+            else:
+                self._log_records(receipt, why, log)
 
-    def _send(self, actions: Sequence[Publish], log: Log) -> bool:
-        """False, and nothing sent, where the aggregator would refuse."""
+    def _call(self, action: Push | Swap | Report) -> Call:
+        if isinstance(action, Report):
+            return self.contracts.oracle.prepare("reportMissing", action.market_id, action.index)
+        assert self.bounds is not None
+        return self.bounds.call(action)
+
+    def _checked(self, action: Push | Swap | Report, log: Log) -> Call | None:
+        """The transaction with its gas; None, and a complaint, where it would fail."""
         assert self.signer is not None
-        oracle = self.contracts.oracle
-        items = [self.feeds[one.market_id].item(one.market_id, one.price, one.timestamp) for one in actions]
-        data = oracle.encode("update", items)
+        call = self._call(action)
         try:
-            gas = self.contracts.chain.estimate(oracle.address, data, sender=self.signer.address)
+            gas = self.contracts.chain.estimate(call.to, call.data, sender=self.signer.address)
         except Reverted as error:
-            if len(actions) == 1:
-                self._complain(actions[0], error, log)
-            return False
-        receipt = self.signer.send(oracle.address, data, gas=gas * GAS_PERCENT // 100, check=False)
-        if not receipt.ok:
-            reason = self.contracts.chain.why(receipt).reason
-            log("failed", markets=[one.market_id for one in actions], reason=reason, tx=receipt.tx_hash)
+            self._complain(action, error, log)
+            return None
+        self._complaints.pop(_complaint_key(action), None)
+        return Call(call.to, call.data, gas=gas * GAS_PERCENT // 100)
+
+    def _update(self, actions: Sequence[Publish], log: Log) -> Call | None:
+        """One update of all markets that the aggregator would record; None where there are none."""
+        whole = self._estimated(actions)
+        if not isinstance(whole, Reverted):
+            return whole
+        passing = [action for action in actions if self._passes(action, log)]
+        last = self._estimated(passing) if passing else None
+        return None if isinstance(last, Reverted) else last
+
+    def _passes(self, action: Publish, log: Log) -> bool:
+        """Whether the aggregator takes a market's prices; a source that its vendor refuses is left out from now on."""
+        error = self._estimated([action])
+        if not isinstance(error, Reverted):
             return True
-        why = {one.market_id: one.why for one in actions}
+        if error.name.startswith(AGGREGATOR) or not self._leave_out_broken(action, log):
+            self._complain(action, error, log)
+        return False  # one whose source was left out is tried again in the next round, without it
+
+    def _estimated(self, actions: Sequence[Publish]) -> Call | Reverted:
+        assert self.signer is not None
+        items = [self.feeds[one.market_id].item(one.market_id, one.quotes, one.timestamp) for one in actions]
+        call = self.contracts.oracle.prepare("update", items)
+        try:
+            gas = self.contracts.chain.estimate(call.to, call.data, sender=self.signer.address)
+        except Reverted as error:
+            return error
+        return Call(call.to, call.data, gas=gas * GAS_PERCENT // 100)
+
+    def _leave_out_broken(self, action: Publish, log: Log) -> bool:
+        """Ask the vendors one by one which of them refuses; returns whether one does."""
+        feed, found = self.feeds[action.market_id], False
+        for source in feed.ours:
+            if source.name not in action.quotes:
+                continue
+            group = [one.feed_id for one in feed.pulls if one.adapter == source.adapter]
+            payload = feed.payload(source, action.quotes[source.name], action.timestamp)
+            payloads = [payload if one == source.feed_id else b"" for one in group]
+            try:
+                data = ADAPTER.function("read").encode([group, payloads])
+                self.contracts.chain.call(source.adapter, data)
+            except Reverted as error:
+                self._broken[action.market_id, source.name] = action.timestamp + BROKEN_SECONDS
+                log("source_refused", market=action.market_id, source=source.name, reason=error.reason)
+                found = True
+        return found
+
+    def _send(self, calls: Sequence[Call]) -> list[Receipt]:
+        assert self.signer is not None
+        if len(calls) == 1:
+            return [self.signer.send(calls[0].to, calls[0].data, gas=calls[0].gas, check=False)]
+        return self.signer.send_many(calls)
+
+    def _log_records(self, receipt: Receipt, why: Mapping[int, str], log: Log) -> None:
         for record in decode_all(decode_logs(receipt.logs, self.contracts.chain.registry)):
             if isinstance(record, PriceRecorded):
-                self._complaints.pop(record.market_id, None)
+                self._complaints.pop((record.market_id, "publish"), None)
                 log(
                     "recorded",
                     market=record.market_id,
@@ -270,10 +261,19 @@ class Publisher:
                 )
             elif isinstance(record, UpdateSkipped):
                 log("skipped", market=record.market_id, source=record.index, tx=receipt.tx_hash)
-        return True
 
-    def _complain(self, action: Publish, error: Reverted, log: Log) -> None:
-        """Once a market and kind of refusal."""
-        if self._complaints.get(action.market_id) != error.name:
-            self._complaints[action.market_id] = error.name
+    def _complain(self, action: Action, error: Reverted, log: Log) -> None:
+        """Once a market, kind of deed, and kind of refusal."""
+        key = _complaint_key(action)
+        if self._complaints.get(key) != error.name:
+            self._complaints[key] = error.name
             log("refused", **action.describe(), reason=error.reason)
+
+
+def _complaint_key(action: Action) -> tuple[int, str]:
+    """A market and what was tried; for a source, its name."""
+    return action.market_id, "publish" if isinstance(action, Publish) else action.name
+
+
+def _told(action: Action, receipt: Receipt) -> Fields:
+    return {name: value for name, value in action.describe().items() if name != "do"} | {"tx": receipt.tx_hash}

@@ -47,7 +47,7 @@ from plimsoll.replay.actions import (
 from plimsoll.replay.keys import Key
 from plimsoll.risk import margin
 from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
-from plimsoll.risk.config import LiquidationParams, RequestParams
+from plimsoll.risk.config import Gas, LiquidationParams, RequestParams
 from plimsoll.risk.delegates import Grant
 from plimsoll.risk.execution import Outcome
 from plimsoll.risk.fallback import Quoted
@@ -62,7 +62,8 @@ from plimsoll.sdk.signing import Delegation, order_hash, struct_hash
 
 TOKEN_DECIMALS = 6
 BASEFEE = 10**6
-"""Wei; what a rollup's blocks cost in quiet times. Absorptions refund gas at it."""
+"""Wei; what a rollup's blocks cost in quiet times. Liquidations are paid for gas at it."""
+GAS = Gas(BASEFEE)
 
 
 _ENDS = {
@@ -158,7 +159,7 @@ class Mirror:
         self.now = self._before = now
         self._block = Block(now)
         self._touched: dict[int, None] = {}
-        self._absorbs = False
+        self._pays_gas = False
 
     # --- blocks ------------------------------------------------------------------------------------------------------
 
@@ -167,13 +168,13 @@ class Mirror:
         if ts <= self.now:
             raise ValueError(f"a block at {ts} after one at {self.now}")
         self._before, self.now = self.now, ts
-        self._block, self._touched, self._absorbs = Block(ts), {}, False
+        self._block, self._touched, self._pays_gas = Block(ts), {}, False
 
     def end(self) -> Block:
         """Close the block. One in which nothing happened never was: time stays what it was before."""
         if not self._block.applied:
             self.now = self._before
-        return replace(self._block, touched=tuple(self._touched), basefee=BASEFEE if self._absorbs else None)
+        return replace(self._block, touched=tuple(self._touched), basefee=BASEFEE if self._pays_gas else None)
 
     def do(self, action: Action) -> Applied:
         """Carry an action out in the open block. Raises Refusal, and nothing happened."""
@@ -437,7 +438,8 @@ class Mirror:
     def _close_out(self, action: CloseOut) -> Applied:
         account, market_id = action.account, action.market_id
         health, held = self.health(account), self.base_of(account, market_id)
-        done = self.model.liquidate(account, market_id, now=self.now, sender=self.roles.liquidator.number)
+        self._pays_gas = True
+        done = self.model.liquidate(account, market_id, now=self.now, sender=self.roles.liquidator.number, gas=GAS)
         base = -done.size if held > 0 else done.size
         values = {
             "account": account,
@@ -505,7 +507,7 @@ class Mirror:
         health = self.health(account)
         liquidator = self.roles.liquidator.number
         with self.model.simulated():
-            done = self.model.absorb(account, now=self.now, sender=liquidator, basefee=BASEFEE)
+            done = self.model.absorb(account, now=self.now, sender=liquidator, gas=GAS)
         aside = {one.market_id: one.base for one in done.against_sides}
         quotes = []
         with self.model.simulated():  # one after the other: each moves its own market only
@@ -519,7 +521,7 @@ class Mirror:
                 assert market.newest is not None, "a position in a market without a price"
                 newest = market.newest
                 quotes.append(market.fill_quote(-base, newest.price, newest.confidence))
-        self.model.absorb(account, now=self.now, sender=liquidator, basefee=BASEFEE)
+        self.model.absorb(account, now=self.now, sender=liquidator, gas=GAS)
         expected = [
             Expected("PositionAbsorbed", {"account": account, "market_id": market.id, "base": -base, "quote": q.amount})
             for (market, base), q in zip(held, quotes, strict=True)
@@ -530,7 +532,7 @@ class Mirror:
             values = {"account": account, "debt": done.debt, "by_fund": done.from_fund}
             expected.append(Expected("DebtCovered", values))
         self._touched[account] = None
-        self._absorbs = True
+        self._pays_gas = True
         steps = [
             Step(
                 account,

@@ -109,13 +109,17 @@ class OrderParams:
 
 @dataclass(frozen=True, slots=True)
 class LiquidationParams:
-    """The liquidator's parameters, for all markets. `gas_market` prices a caller's gas; 0 for none."""
+    """The liquidator's parameters, for all markets. `gas_market` prices a caller's gas; 0 for none.
+
+    `window_cap_percent` is of (maker + taker) × S. The contracts know 100 and no other; studies ask what others do.
+    """
 
     target_health_bps: int = 12_500
     keeper_share_bps: int = 3_000
     keeper_max: int = 500 * 10**18
     max_discount_bps: int = 500
     absorb_cap_bps: int = 50
+    window_cap_percent: int = 100
     gas_market: int = 0
 
 
@@ -127,3 +131,15 @@ class RequestParams:
     redeem_cooldown: int = 86_400
     execution_window: int = 3_600
     weights_bps: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gas:
+    """What gas costs a keeper, wei: a unit of it, a byte on L1. `is_first`: this transaction was not paid for yet."""
+
+    base_fee: int = 0
+    fee_per_byte: int = 0
+    is_first: bool = True
+
+
+FREE = Gas()

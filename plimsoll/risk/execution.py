@@ -99,7 +99,7 @@ def _execute_waiting(state: State, now: int, keeper: int, order: Order, key: Has
 
 
 def is_orphan(state: State, now: int, order: Order) -> bool:
-    """Whether an order that waits never can be filled, since its parent ended unfilled. Raises where it can't be now."""
+    """Whether an order that waits never can be filled: its parent ended unfilled. Raises where it can't be now."""
     if order.kind != OrderKind.MARKET:
         require_counter(state, order.account, order.salt)
         if order.expiry and now > order.expiry:

@@ -33,7 +33,7 @@ class Quoted(NamedTuple):
 def execute_forced(
     state: State, now: int, sender: int, order: Order, key: Hashable, data: Quoted | None, bound: Quoted | None
 ) -> Outcome:
-    """Settle a reduce-only order without a record: at signed `data`, or at the push sources' `bound` where None is given."""
+    """Settle a reduce-only order without a record: at signed `data`, or where that is None at the push `bound`."""
     record = record_of(state, key)
     if record.status != WAITING:
         raise Refusal("OrderBook_UnknownOrder", key)

@@ -7,16 +7,21 @@ from typing import NamedTuple
 from plimsoll.core import ids
 from plimsoll.core.units import WAD
 from plimsoll.risk import exchange, margin
+from plimsoll.risk.config import FREE, Gas
 from plimsoll.risk.delegates import use_for_take_over
-from plimsoll.risk.market import CAP_SECONDS, Deleveraging, Market
+from plimsoll.risk.market import Deleveraging, Market
 from plimsoll.risk.oracle import DOUBTFUL, Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.shutdown import is_closing
 from plimsoll.risk.state import State
 from plimsoll.risk.trade import chunk_cost, keeper_reward, loss, released_maintenance
 
-ABSORB_GAS = 100_000
+LIQUIDATE_GAS = 75_000
+ABSORB_GAS = 40_000
 ABSORB_GAS_A_POSITION = 80_000
+TRANSACTION_GAS, TRANSACTION_BYTES = 60_000, 100
+"""Of the transaction itself, paid for once in it."""
+GAS_COST_MAX = 25 * WAD
 
 
 class CloseOut(NamedTuple):
@@ -60,7 +65,7 @@ class Absorption(NamedTuple):
     equity: int = 0
 
 
-def liquidate(state: State, now: int, sender: int, account: int, market_id: int) -> CloseOut:
+def liquidate(state: State, now: int, sender: int, account: int, market_id: int, gas: Gas = FREE) -> CloseOut:
     """Close a chunk against the pool."""
     market, record = _usable(state, now, market_id)
     state.bring_up(market, now)
@@ -75,10 +80,11 @@ def liquidate(state: State, now: int, sender: int, account: int, market_id: int)
     cost = chunk_cost(market, abs(base), size, price, equity, required, fill_loss, now)
     state.fill(market, account, -size if base > 0 else size, quote.amount)
     market.pool_quote -= quote.amount
-    reward = keeper_reward(state, market, cost)
+    spent = gas_cost(state, LIQUIDATE_GAS, gas)
+    reward = keeper_reward(state, market, cost, spent)
     top_up = 0
     if reward > cost:
-        top_up = min(reward - cost, max(0, state.cash_of(state.fund_account)))
+        top_up = min(reward - cost, spent * 11 // 10, max(0, state.cash_of(state.fund_account)))
         reward = cost + top_up
     state.credit(account, -cost)
     state.credit(state.fund_account, cost - reward)
@@ -136,7 +142,7 @@ def deleverage(state: State, now: int, market_id: int) -> Deleveraging:
     return done
 
 
-def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> Absorption:
+def absorb(state: State, now: int, sender: int, account: int, gas: Gas = FREE) -> Absorption:
     """Close everything of a bankrupt account: with the pool, and what passes the caps with the other side."""
     markets = list(state.markets_of(account))
     for market in markets:
@@ -153,7 +159,7 @@ def absorb(state: State, now: int, sender: int, account: int, basefee: int) -> A
         weights.append((market, loss_here))
         if base:
             against_sides += _absorb_position(state, now, account, market, record, base, min(shortfall, loss_here))
-    reward = _absorb_reward(state, len(markets), basefee)
+    reward = _absorb_reward(state, len(markets), gas)
     state.credit(state.fund_account, -reward)
     state.credit(ids.pack(sender), reward)
     debt, from_fund = _settle_debt(state, account, weights)
@@ -169,8 +175,7 @@ def _absorb_position(
     """To the pool as far as the caps go, the rest against the other side at the price that covers the deficit."""
     before = abs(market.skew)
     grown = max(0, abs(market.skew - base) - before)
-    fees = market.rules.params.maker_bps + market.rules.params.taker_bps
-    by_window = market.scale * fees // 10_000 - market.moved_in(record.published_at)
+    by_window = _window_cap(state, market) - market.moved_in(record.published_at)
     by_hour = market.scale * state.liquidation_params.absorb_cap_bps // 10_000 - market.absorbed_in(now)
     excess = max(0, grown - max(0, min(by_window, by_hour)))
     excess = min(excess, market.short if base > 0 else market.long)
@@ -276,24 +281,41 @@ def _chunk(
         cost = chunk_cost(market, held, size, price, equity, required, lost, now)
         if equity - lost - cost < required - released_maintenance(market, held, size, price, now):
             size = held
-    fees = rules.params.maker_bps + rules.params.taker_bps
-    cap = max(market.scale * fees // 10_000, 2 * minimum)
+    cap = max(_window_cap(state, market), 2 * minimum)
     room = max(0, cap - market.moved_in(record.published_at))
     if size > room:
         size = min(room, held - minimum)
         if size < minimum:
-            raise Refusal("Liquidator_CapReached", market.id, market.moved_since + CAP_SECONDS + 1, room)
+            raise Refusal("Liquidator_CapReached", market.id, market.moved_since + market.cap_seconds + 1, room)
     return size
 
 
-def _absorb_reward(state: State, positions: int, basefee: int) -> int:
-    """The caller's gas and a tenth more, as far as the fund goes."""
+def _window_cap(state: State, market: Market) -> int:
+    """What close-outs and absorptions may move the skew by within a window."""
+    fees = market.rules.params.maker_bps + market.rules.params.taker_bps
+    return market.scale * fees * state.liquidation_params.window_cap_percent // (10_000 * 100)
+
+
+def gas_cost(state: State, used: int, gas: Gas) -> int:
+    """What a call costs its keeper at least, WAD dollars; 0 where no market prices it."""
     market = state.markets.get(state.liquidation_params.gas_market)
     if market is None or market.newest is None:
         return 0
-    gas = ABSORB_GAS + ABSORB_GAS_A_POSITION * positions
-    cost = gas * basefee * market.newest.price * 11 // (10 * WAD)
-    return min(cost, state.liquidation_params.keeper_max, max(0, state.cash_of(state.fund_account)))
+    wei = used * gas.base_fee
+    if gas.is_first:
+        wei += TRANSACTION_GAS * gas.base_fee + TRANSACTION_BYTES * gas.fee_per_byte
+    return min(GAS_COST_MAX, wei * market.newest.price // WAD)
+
+
+def asks_for_gas(state: State, market: Market, cost: int) -> bool:
+    """Whether a close-out that cost so much was paid for gas: not where the keeper's share is more than that can be."""
+    return keeper_reward(state, market, cost) < market.rules.mm_keeper_min + GAS_COST_MAX
+
+
+def _absorb_reward(state: State, positions: int, gas: Gas) -> int:
+    """The caller's gas and a tenth more, as far as the fund goes."""
+    cost = gas_cost(state, ABSORB_GAS + ABSORB_GAS_A_POSITION * positions, gas) * 11 // 10
+    return min(cost, max(0, state.cash_of(state.fund_account)))
 
 
 def _settle_debt(state: State, account: int, weights: list[tuple[Market, int]]) -> tuple[int, int]:

@@ -49,10 +49,11 @@ class Market(Recorded):
     """A listed market. Sizes, dollars WAD; g and k RAY. The pool's base is −skew and is not stored."""
 
     __slots__ = (
-        "absorbed", "absorbed_hour", "count", "credit_bound", "debit_bound", "declaration", "ends_long", "ends_short", "epoch_long",
-        "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long", "k_short", "last", "long", "moved",
-        "moved_since", "newest", "order_params", "ownerless_long", "ownerless_short", "pool_account", "pool_quote",
-        "positions", "queue_head", "queue_next", "rate", "records", "rules", "scale",
+        "absorbed", "absorbed_hour", "cap_seconds", "count", "credit_bound", "debit_bound", "declaration", "ends_long",
+        "ends_short", "epoch_long", "epoch_short", "events", "g_long", "g_short", "halt_until", "id", "k_long",
+        "k_short", "last", "long", "moved", "moved_since", "newest", "order_params", "ownerless_long",
+        "ownerless_short", "pool_account", "pool_quote", "positions", "queue_head", "queue_next", "rate", "records",
+        "rules", "scale",
         "short", "stored_long", "stored_long_g", "stored_quote", "stored_short", "stored_short_g", "unswept_insurance",
         "unswept_treasury",
     )  # fmt: skip
@@ -84,6 +85,7 @@ class Market(Recorded):
         self.pool_quote = 0
         self.unswept_insurance = self.unswept_treasury = 0
         self.moved_since = self.moved = 0
+        self.cap_seconds = CAP_SECONDS  # a constant of the contracts; studies ask what others do
         self.absorbed_hour = self.absorbed = 0
         self.queue_next = self.queue_head = 1
         self.declaration: Declaration | None = None
@@ -208,11 +210,11 @@ class Market(Recorded):
 
     def moved_in(self, published_at: int) -> int:
         """What close-outs and absorptions moved in the window of a record."""
-        return self.moved if published_at <= self.moved_since + CAP_SECONDS else 0
+        return self.moved if published_at <= self.moved_since + self.cap_seconds else 0
 
     def count_moved(self, published_at: int, size: int) -> None:
         self.moved = self.moved_in(published_at) + size
-        if published_at > self.moved_since + CAP_SECONDS:
+        if published_at > self.moved_since + self.cap_seconds:
             self.moved_since = published_at
 
     def absorbed_in(self, now: int) -> int:
@@ -253,7 +255,7 @@ class Market(Recorded):
         return max(0, min(2 * price, -(backing * WAD // -skew)))
 
     def backed_price(self, pool_cash: int, size: int, price: int) -> int:
-        """`price` of an order of `size` off the records, or, if it shrinks the skew of a pool worth nothing at it, where that is."""
+        """`price` of a forced order; where the skew shrinks and the pool is worth nothing at it, the zero price."""
         skew = self.long - self.short
         if not skew or (skew > 0) == (size > 0) or self.capital(pool_cash, price) > 0:
             return price

@@ -1,7 +1,7 @@
 """The whole protocol: state, entry points, views.
 
 An entry point takes `now` (Unix seconds, never decreasing), `sender` (an address as an int) where it matters, and
-`basefee` (wei) where it matters. It either happens whole or raises `Refusal` and changes nothing.
+`gas` (what it costs a keeper) where it matters. It either happens whole or raises `Refusal` and changes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from plimsoll.risk import (
     shutdown,
     sums,
 )
-from plimsoll.risk.config import LiquidationParams, MarketParams, OrderParams, RequestParams
+from plimsoll.risk.config import FREE, Gas, LiquidationParams, MarketParams, OrderParams, RequestParams
 from plimsoll.risk.delegates import Grant, GrantHash
 from plimsoll.risk.execution import Outcome
 from plimsoll.risk.fallback import Quoted
@@ -240,14 +240,14 @@ class Protocol:
 
     # --------------------------------------------------------------------------------------------------- liquidation
 
-    def liquidate(self, account: int, market_id: int, *, now: int, sender: int) -> CloseOut:
-        return self._atomic(liquidation.liquidate, self.state, now, sender, account, market_id)
+    def liquidate(self, account: int, market_id: int, *, now: int, sender: int, gas: Gas = FREE) -> CloseOut:
+        return self._atomic(liquidation.liquidate, self.state, now, sender, account, market_id, gas)
 
     def take_over(self, account: int, market_id: int, base: int, to_account: int, *, now: int, sender: int) -> TakeOver:
         return self._atomic(liquidation.take_over, self.state, now, sender, account, market_id, base, to_account)
 
-    def absorb(self, account: int, *, now: int, sender: int, basefee: int = 0) -> Absorption:
-        return self._atomic(liquidation.absorb, self.state, now, sender, account, basefee)
+    def absorb(self, account: int, *, now: int, sender: int, gas: Gas = FREE) -> Absorption:
+        return self._atomic(liquidation.absorb, self.state, now, sender, account, gas)
 
     def deleverage(self, market_id: int, *, now: int) -> Deleveraging:
         """Close what is due of the side opposite the pool; anyone may ask."""

@@ -1,4 +1,4 @@
-"""The end of a market without prices: declared, waited out, closed at its last one; and what is left there is settled."""
+"""The end of a market without prices: declared, waited out, closed at its last one, and settled."""
 
 from __future__ import annotations
 

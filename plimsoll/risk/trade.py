@@ -166,10 +166,11 @@ def released_maintenance(market: Market, held: int, size: int, price: int, now: 
     return whole - margin.maintenance(market, held - size, price, now)
 
 
-def keeper_reward(state: State, market: Market, cost: int) -> int:
-    """clamp(keeperShare × cost, keeperMin, keeperMax)."""
+def keeper_reward(state: State, market: Market, cost: int, gas_cost: int = 0) -> int:
+    """clamp(keeperShare × cost, keeperMin + gas, keeperMax)."""
     params = state.liquidation_params
-    return min(max(cost * params.keeper_share_bps // 10_000, market.rules.mm_keeper_min), params.keeper_max)
+    least = market.rules.mm_keeper_min + gas_cost
+    return min(max(cost * params.keeper_share_bps // 10_000, least), params.keeper_max)
 
 
 def require_open_interest(state: State, market: Market, sign: int, price: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from plimsoll.devnet.anvil import Anvil, AnvilSettings
 from plimsoll.sdk.oracle import Publisher
+from tests.gas.vendors import Vendors
 from tests.support.anvil_evm import AnvilEvm
 from tests.support.core import BTC, ETH, KEEPER, PRICES, STOP_LOSS, WAD, Core, account_id, actor, deploy_core, owner_of
 from tests.support.evm import Contract, Receipt
@@ -41,7 +42,7 @@ CEILINGS = {
     "cancel_all": 35_000,
 }
 UPDATE_CEILING = 120_000
-"""What recording three signed beacons may add to execute_open."""
+"""What recording three signed beacons may add to execute_open, and to liquidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ def _measure(lab: Lab) -> dict[str, Measured]:
     _measure_liquidations(lab, flows, market_order, place, settle)
     _measure_flash(lab, flows, market_order, place, settle)
     _measure_deleverage(lab, flows)
+    flows["oracle_update_vendors"] = _vendors_update(lab)
     return flows
 
 
@@ -159,6 +161,13 @@ def _single_update(lab: Lab) -> Measured:
     lab.evm.advance(1)
     items = lab.items(ETH)
     return lab.measure(lambda: lab.aggregator.update(items, sender=KEEPER))
+
+
+def _vendors_update(lab: Lab) -> Measured:
+    vendors = Vendors(lab.evm)
+    for _ in range(70):  # the ring of records is full
+        vendors.update()
+    return lab.measure(vendors.update)
 
 
 def _measure_orders(lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any) -> None:
@@ -215,7 +224,7 @@ def _measure_matches(lab: Lab, flows: dict[str, Measured]) -> None:
 
 def _measure_liquidations(lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any) -> None:
     core = lab.core
-    victims = [core.trader(f"victim {number}", 3_000, isolated_market=ETH) for number in range(4)]
+    victims = [core.trader(f"victim {number}", 3_000, isolated_market=ETH) for number in range(5)]
     taker = core.trader("taker", 200_000)
     for account, base in (*((victim, 15 * WAD) for victim in victims), (taker, 3 * WAD)):
         order = market_order(base, account)
@@ -226,6 +235,11 @@ def _measure_liquidations(lab: Lab, flows: dict[str, Measured], market_order: An
         lab.tick(20)
     core.liquidator.liquidate(victims[3], ETH, [], sender=KEEPER)  # or the market's counters would be new
     flows["liquidate"] = lab.measure(lambda: core.liquidator.liquidate(victims[0], ETH, [], sender=KEEPER))
+    lab.evm.advance(20)  # the record is too old to liquidate by, and what may be closed at once has widened again
+    data = lab.items(ETH)
+    flows["liquidate_with_update"] = lab.measure(
+        lambda: core.liquidator.liquidate(victims[4], ETH, data, sender=KEEPER)
+    )
     flows["take_over"] = lab.measure(
         lambda: core.liquidator.takeOver(victims[1], ETH, 5 * WAD, taker, b"", [], sender=owner_of(taker))
     )

@@ -28,5 +28,6 @@ def test_gas__flow_with_a_ceiling__stays_below_it(measured: dict[str, Measured],
     assert measured[flow].gas <= CEILINGS[flow]
 
 
-def test_gas__three_beacons_in_the_same_transaction__add_little(measured: dict[str, Measured]) -> None:
-    assert measured["execute_open_with_update"].gas - measured["execute_open"].gas <= UPDATE_CEILING
+@pytest.mark.parametrize("flow", ["execute_open", "liquidate"])
+def test_gas__three_beacons_in_the_same_transaction__add_little(measured: dict[str, Measured], flow: str) -> None:
+    assert measured[f"{flow}_with_update"].gas - measured[flow].gas <= UPDATE_CEILING

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from eth_abi import encode
 
 from plimsoll.risk.commitments import WAITING
@@ -63,12 +66,12 @@ def declare_dead(w: World, c: Choices) -> None:
 
 
 def shut_down(w: World, c: Choices) -> None:
-    """Declares, confirms, absorbs, closes; now and then a price comes in between, or the sequencer has just returned."""
+    """Declares, confirms, absorbs, closes; now and then a price comes in between, or the sequencer is just back."""
     market = c.pick(MARKETS)
     w.evm.advance(DECLARE_SECONDS + 20)
     if c.chance(20):
         declare_dead(w, c)
-    calls = (
+    calls: tuple[tuple[str, Any, int, int], ...] = (
         ("declareDead", w.model.declare_dead, 0, DEAD_ORACLE_SECONDS),
         ("confirmDead", w.model.confirm_dead, 1, CLOSING_SECONDS),
         ("closeDead", w.model.close_dead, 1, 0),
@@ -79,7 +82,7 @@ def shut_down(w: World, c: Choices) -> None:
         terms = {"sequencer": state} if has_sequencer else {}
         w.call(
             name,
-            lambda predict=predict, terms=terms: predict(market, now=w.now, **terms),
+            partial(predict, market, now=w.now, **terms),
             actor(c.pick(TRADERS)),
             getattr(w.core.liquidator, name),
             market,
@@ -106,7 +109,7 @@ def absorb_all(w: World, c: Choices) -> None:
         keeper = c.pick(TRADERS)
         w.call(
             "absorb",
-            lambda account=account, keeper=keeper: w.model.absorb(account, now=w.now, sender=address(keeper)),
+            partial(w.model.absorb, account, now=w.now, sender=address(keeper)),
             actor(keeper),
             w.core.liquidator.absorb,
             account,
@@ -139,7 +142,7 @@ def resume(w: World, c: Choices) -> None:
             continue
         w.call(
             "resumeOpening",
-            lambda market=market: w.model.halt_opening(market, 0),
+            partial(w.model.halt_opening, market, 0),
             RISK,
             w.core.configurator.resumeOpening,
             market,

@@ -9,6 +9,7 @@ from typing import Any
 from plimsoll.core import ids
 from plimsoll.core.units import WAD
 from plimsoll.risk import liquidation
+from plimsoll.risk.config import Gas
 from plimsoll.risk.margin import health_price
 from plimsoll.risk.market import Market
 from plimsoll.risk.oracle import Record
@@ -68,12 +69,12 @@ class Checked:
         return not (self.wrong or self.refused or self.differ)
 
 
-def check(told: Told, step: Step, records: Sequence[Happened], keys: Sequence[Key], base_fee: int) -> Checked:
+def check(told: Told, step: Step, records: Sequence[Happened], keys: Sequence[Key], gas: Gas) -> Checked:
     """Recompute a step from the state that was told so far, then tell its events and compare what results.
 
-    `records` are the step's own; `base_fee` the block's, wei.
+    `records` are the step's own; `gas` is what it costs, and whether this transaction was paid for before.
     """
-    recompute = _Recompute(told.state, told.now, step, base_fee)
+    recompute = _Recompute(told.state, told.now, step, gas)
     figures: list[Figure] = []
     refused, after = "", {}
     try:
@@ -108,8 +109,8 @@ def in_words(key: Key) -> str:
 class _Recompute:
     """One step in the model; the state is as before after every method."""
 
-    def __init__(self, state: State, now: int, step: Step, base_fee: int) -> None:
-        self.state, self.now, self.step, self.base_fee = state, now, step, base_fee
+    def __init__(self, state: State, now: int, step: Step, gas: Gas) -> None:
+        self.state, self.now, self.step, self.gas = state, now, step, gas
         self.judged_later = 0
         main = step.main
         self.paid = {main.account: "the account"}
@@ -137,10 +138,10 @@ class _Recompute:
     def _do(self) -> Any:
         state, now, main = self.state, self.now, self.step.main
         if isinstance(main, Liquidated):
-            return liquidation.liquidate(state, now, int(main.keeper, 16), main.account, main.market_id)
+            return liquidation.liquidate(state, now, int(main.keeper, 16), main.account, main.market_id, self.gas)
         if isinstance(main, TakenOver):
             return self._do_take_over(main)
-        return liquidation.absorb(state, now, int(main.keeper, 16), main.account, self.base_fee)
+        return liquidation.absorb(state, now, int(main.keeper, 16), main.account, self.gas)
 
     def _do_take_over(self, main: TakenOver) -> liquidation.TakeOver:
         """In a flash take-over the margin is judged later: a loan takes the judgement out, and changes nothing else."""

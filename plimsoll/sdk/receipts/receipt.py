@@ -15,9 +15,12 @@ from itertools import takewhile
 
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import SECONDS_PER_HOUR
+from plimsoll.risk.config import Gas
+from plimsoll.risk.liquidation import asks_for_gas
 from plimsoll.risk.state import State
 from plimsoll.sdk.contracts import Contracts
-from plimsoll.sdk.events import Happened
+from plimsoll.sdk.events import Absorbed, Happened, TakenOver
+from plimsoll.sdk.gas import read_fee_per_byte
 from plimsoll.sdk.receipts.figures import Checked, check, in_words
 from plimsoll.sdk.receipts.reading import Ground, events_of, read_ground, read_words, traced_words
 from plimsoll.sdk.receipts.steps import Disordered, Main, Step, steps_in
@@ -92,7 +95,8 @@ def receipt_of(contracts: Contracts, tx_hash: str) -> Receipt:
     ground = read_ground(contracts, block - 1, records)
     known, told = _just_before(contracts, tx_hash, ground, earlier, header.timestamp)
     keys = [key for key in ground.words if key.kind != CONFIG]
-    checked = examine(told, steps, own, keys, header.base_fee)
+    gas = Gas(header.base_fee, read_fee_per_byte(contracts.chain, block))
+    checked = examine(told, steps, own, keys, gas)
     told.tell_all(records[len(earlier) + len(own) :])
     compared, stored = _compare_stored(contracts, block, told, keys)
     doubts: tuple[str, ...] = (_DOUBT,) if known == BY_EVENTS else ()
@@ -101,17 +105,26 @@ def receipt_of(contracts: Contracts, tx_hash: str) -> Receipt:
 
 
 def examine(
-    told: Told, steps: Sequence[Step], records: Sequence[Happened], keys: Sequence[Key], base_fee: int
+    told: Told, steps: Sequence[Step], records: Sequence[Happened], keys: Sequence[Key], gas: Gas
 ) -> tuple[Checked, ...]:
     """Check each step of a transaction after what was before it; at the end all of its events are told."""
     checked = []
     at = 0
     for step in steps:
         told.tell_all(records[at : step.start])
-        checked.append(check(told, step, records[step.start : step.end], keys, base_fee))
+        checked.append(check(told, step, records[step.start : step.end], keys, gas))
+        gas = replace(gas, is_first=gas.is_first and not _was_paid_for(told, step))
         at = step.end
     told.tell_all(records[at:])
     return tuple(_judged(told, one) for one in checked)
+
+
+def _was_paid_for(told: Told, step: Step) -> bool:
+    """Whether a liquidation was paid for its transaction, so that the next one in it is not."""
+    main = step.main
+    if isinstance(main, TakenOver):
+        return False
+    return isinstance(main, Absorbed) or asks_for_gas(told.state, told.state.markets[main.market_id], main.cost)
 
 
 def _judged(told: Told, checked: Checked) -> Checked:

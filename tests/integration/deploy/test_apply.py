@@ -12,7 +12,7 @@ from plimsoll.chain.transactions import Call, Receipt, Signer
 from plimsoll.core.errors import UserError, run_command
 from plimsoll.deploy.apply import apply, prepare
 from plimsoll.deploy.manifest import Manifest
-from plimsoll.deploy.plan import CONTRACTS, make_plan
+from plimsoll.deploy.plan import contracts_of, make_plan
 from plimsoll.deploy.verify import verify
 from tests.integration.deploy.conftest import Site
 
@@ -79,7 +79,7 @@ def test_apply__nothing_there__deploys_everything(site: Site) -> None:
     outcome = site.deploy()
     manifest = site.manifest
     assert manifest.is_complete
-    assert list(manifest.addresses) == list(CONTRACTS)
+    assert list(manifest.addresses) == list(contracts_of(site.parameters))
     assert manifest.addresses == outcome.plan.addresses
     assert outcome.sent == len(outcome.plan.describe()) == len(manifest.contracts) + len(manifest.calls)
     assert manifest.parameters_hash == site.parameters.digest
@@ -201,7 +201,7 @@ def test_refusal__deployer_used_meanwhile(site: Site) -> None:
 
 def test_apply__deployer_used_after_the_contracts__goes_on(site: Site) -> None:
     with pytest.raises(Interrupted):
-        site.deploy(signer=FailingSigner.of(site.signer(), len(CONTRACTS) + 2), wave=1)
+        site.deploy(signer=FailingSigner.of(site.signer(), len(contracts_of(site.parameters)) + 2), wave=1)
     site.signer().send(site.signer("alice").address, value=1)
     assert site.deploy().manifest.is_complete
 
@@ -306,7 +306,7 @@ def test_plan__same_inputs__same_plan(site: Site) -> None:
     assert first.creations == second.creations
     assert first.describe() == second.describe()
     assert [step.call.data for step in first.configuration] == [step.call.data for step in second.configuration]
-    assert [one.nonce for one in first.creations] == list(range(3, 3 + len(CONTRACTS)))
+    assert [one.nonce for one in first.creations] == list(range(3, 3 + len(contracts_of(site.parameters))))
 
 
 def test_plan__other_nonce_or_deployer__other_addresses(site: Site) -> None:
@@ -314,7 +314,7 @@ def test_plan__other_nonce_or_deployer__other_addresses(site: Site) -> None:
         return set(make_plan(site.parameters, site.signer(name).address, nonce, site.chain).addresses.values())
 
     assert not addresses("deployer", 0) & addresses("alice", 0)
-    assert not addresses("deployer", 0) & addresses("deployer", len(CONTRACTS))
+    assert not addresses("deployer", 0) & addresses("deployer", len(contracts_of(site.parameters)))
 
 
 def test_manifest__saved_and_loaded__is_the_same(deployed: Site) -> None:

@@ -93,10 +93,10 @@ def test_verify__oracle_changed__named(deployed: Site) -> None:
     oracle = contract(deployed, "OracleAggregator")
     config = oracle.call("config", 1)._asdict() | {"quorum": 3}
     sources = [source._asdict() for source in oracle.call("sources", 1)]
-    extra = {"adapter": sources[0]["adapter"], "isPush": False, "maxAge": 0, "feedId": b"\7" * 32}
-    govern(deployed, 2 * DAY, "OracleAggregator", "setMarket", 1, config, [*sources[:3], extra, sources[3]])
+    extra = {"adapter": sources[2]["adapter"], "isPush": False, "maxAge": 0, "feedId": b"\7" * 32}
+    govern(deployed, 2 * DAY, "OracleAggregator", "setMarket", 1, config, [*sources[:3], extra, *sources[3:]])
     items = [row.item for row in verified(deployed).differences]
-    assert items == ["oracle quorum", "oracle source 4", "oracle source 5"]
+    assert items == ["oracle quorum", "oracle source 4", "oracle source 5", "oracle source 6"]
 
 
 @pytest.mark.parametrize("name", ["OrderBook", "LiquidityPool", "PerpMarket"])

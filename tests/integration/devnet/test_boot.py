@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,23 +29,6 @@ from plimsoll.devnet.environment import PRICES, deploy_environment
 pytestmark = pytest.mark.node
 
 MARCH_2020 = 1_583_971_200
-
-
-@pytest.fixture(scope="module")
-def devnet(built: None) -> Iterator[Devnet]:
-    with boot_devnet() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _taken_back(request: pytest.FixtureRequest) -> Iterator[None]:
-    if "devnet" not in request.fixturenames:
-        yield
-        return
-    running: Devnet = request.getfixturevalue("devnet")
-    snapshot = running.snapshot()
-    yield
-    running.restore(snapshot)
 
 
 # --- as a library --------------------------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from plimsoll.chain.transactions import Signer
 from plimsoll.core.errors import run_command
-from plimsoll.devnet.accounts import publisher_keys
+from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
+from plimsoll.devnet.environment import pool_trader
 from plimsoll.keepers.entry import Start, keeper_chain, run_executor, run_liquidator, run_publisher
 from plimsoll.keepers.prices import FilePrices
-from plimsoll.keepers.publisher import Cadence
+from plimsoll.keepers.publishing import Cadence
 from plimsoll.keepers.runner import Pace
 from plimsoll.sdk.deployments import load
 
@@ -29,7 +30,14 @@ def main() -> int:
     )
     if options["job"] == "publisher":
         source = FilePrices(Path(options["prices"]), deployment.markets)
-        return run_publisher(start, publisher_keys(), source, Cadence(max_seconds=3, move_bps=10))
+        return run_publisher(
+            start,
+            publisher_keys(),
+            source,
+            Cadence(max_seconds=3, move_bps=10),
+            stream_keys=stream_keys()[:STREAM_QUORUM],
+            pool_trader=pool_trader() if options.get("bounds") else None,
+        )
     if options["job"] == "executor":
         return run_executor(start)
     return run_liquidator(start, options.get("take_over"))

@@ -32,6 +32,23 @@ def test_trade__from_placing_to_filling__is_the_keepers_work(stage: Stage) -> No
     assert stage.sent_by("keeper") == 2
 
 
+def test_publisher__every_vendor__follows_the_file(stage: Stage) -> None:
+    """Signed prices of three sources, a push feed, swaps in a pool; each market's by itself."""
+    bot = stage.start("publisher", "provider", bounds=True)
+    stage.set_prices({ETH: 2_520 * WAD})
+    bot.wait_for("pushed")
+    bot.wait_for("swapped")
+    bot.wait_for("recorded")
+    names = ("api3-1", "api3-2", "datastreams", "chainlink")
+
+    def prices() -> set[int]:
+        readings = stage.devnet.sources.readings(ETH)
+        return {readings[name].price for name in names}
+
+    until("all say so", lambda: prices() == {2_520 * WAD})
+    assert bot.said("failed") == []
+
+
 @pytest.mark.parametrize(("price", "out"), [(2_390, "stop_loss"), (2_620, "take_profit")])
 def test_bracket__one_exit_goes__and_ends_the_other(stage: Stage, price: int, out: str) -> None:
     stage.start("publisher", "provider")

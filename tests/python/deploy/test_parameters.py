@@ -50,7 +50,7 @@ def test_load__devnet__values_in_the_contracts_units() -> None:
     assert eth.params == MarketParams(max_skew_bps=250, rate_at_kink_bps=2, rate_at_full_bps=20)
     assert (btc.params.penalty_bps, btc.oracle.dispersion_bps, btc.oracle.open_confidence_bps) == (60, 40, 20)
     assert (eth.orders.execution_fee, eth.orders.fee_reserve_bps) == (WAD // 2, 6)
-    assert [source.is_push for source in eth.sources] == [False, False, False, True]
+    assert [source.is_push for source in eth.sources] == [False, False, False, True, True]
     assert (loaded.governance.admin_delay, loaded.governance.risk_delay) == (7 * 86_400, 2 * 86_400)
 
 
@@ -75,6 +75,7 @@ def test_template__filled_in__parses() -> None:
     template = (FOLDER / "template.toml").read_text()
     numbers = iter(range(1, 100))
     filled = re.sub(r"<[^>]*address[^>]*>", lambda _: f"0x{next(numbers):040x}", template)
+    filled = filled.replace("<id of the ETH/USD stream>", STREAM)
     loaded = parse(filled, FILE)
     assert (loaded.chain_id, loaded.development, len(loaded.markets)) == (10, False, 1)
 
@@ -192,7 +193,7 @@ def test_parse__too_few_or_misplaced_sources__refused() -> None:
     head = "[[market.oracle.source]]\n"
     pull = head + 'kind = "api3"\nairnode = "0x5a5C99eB8ED3963194694ccd7C1Ab5fCfF879c25"\nfeed = "ETH/USD"\n'
     assert refusal((pull, "")) == (
-        "test.toml: ETH/USD oracle: 2 pull of 3 sources; 3 pull sources at least and 8 in all at most"
+        "test.toml: ETH/USD oracle: 2 pull of 4 sources; 3 pull sources at least and 8 in all at most"
     )
     push = head + 'kind = "chainlink"\nfeed = "0x00000000000000000000000000000000000000aa"\nmax_age = "1 h"\n'
     assert refusal((pull, push + pull)).endswith("a push source stands before a pull source; pull sources come first")
@@ -215,7 +216,8 @@ def with_sources(*sources: str, contracts: str = BOTH) -> str:
     """The devnet's file with other sources in its first market, and further contracts."""
     start, end = DEVNET.index("[[market.oracle.source]]"), DEVNET.index('[[market]]\nname = "BTC/USD"')
     own = "".join(f"[[market.oracle.source]]\n{source}\n" for source in sources)
-    return (DEVNET[:start] + own + DEVNET[end:]).replace("[contracts]\n", f"[contracts]\n{contracts}")
+    head = re.sub(r"^data_streams.*\n", "", DEVNET[:start], flags=re.MULTILINE)
+    return head.replace("[contracts]\n", f"[contracts]\n{contracts}") + own + DEVNET[end:]
 
 
 def test_parse__sources_of_every_kind__ids_as_the_adapters_take_them() -> None:
@@ -230,7 +232,11 @@ def test_parse__sources_of_every_kind__ids_as_the_adapters_take_them() -> None:
 
 
 def test_contracts_of__no_such_source__only_what_is_always_there() -> None:
-    assert contracts_of(load("devnet")) == CONTRACTS
+    devnet = load("devnet")
+    least = [replace(one, sources=one.sources[:2] + one.sources[3:4]) for one in devnet.markets]
+    assert {source.kind for one in least for source in one.sources} == {"api3", "chainlink"}
+    assert contracts_of(replace(devnet, markets=tuple(least))) == CONTRACTS
+    assert contracts_of(devnet) == (*CONTRACTS, "DataStreamsAdapter", "UniswapV3Adapter")
 
 
 @pytest.mark.parametrize(

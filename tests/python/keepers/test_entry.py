@@ -59,6 +59,18 @@ def test_price_source__each_kind__is_by_market_name(tmp_path: Path) -> None:
     assert price_source(MARKETS, series=[f"ETH/USD={series}"]).prices(0) == {ETH: 7 * WAD}
 
 
+def test_price_source__single_sources__named_behind_the_market(tmp_path: Path) -> None:
+    fixed = price_source(MARKETS, prices=["ETH/USD=3000", "ETH@api3-2=2990", "ETH/USD@datastreams=none"])
+    assert [fixed.prices(0, name).get(ETH, 0) // WAD for name in ("", "api3-2", "datastreams")] == [3_000, 2_990, 0]
+    spot, perpetual = tmp_path / "spot.csv", tmp_path / "perpetual.csv"
+    spot.write_text("ts,close\n0,10\n")
+    perpetual.write_text("ts,close\n0,9\n")
+    series = price_source(MARKETS, series=[f"ETH/USD={spot}", f"ETH/USD@datastreams={perpetual}"])
+    assert [series.prices(0, name)[ETH] // WAD for name in ("", "datastreams")] == [10, 9]
+    with pytest.raises(UserError, match="a price of none is for a single source"):
+        price_source(MARKETS, prices=["ETH/USD=none"])
+
+
 def test_price_source__none_or_two__is_refused(tmp_path: Path) -> None:
     for options in ({}, {"prices": ["ETH=1"], "series": ["ETH=x"]}):
         with pytest.raises(UserError, match="name one source of prices"):

@@ -11,9 +11,9 @@ from eth_abi.abi import encode
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.keepers.executor import Executor, Terms
+from plimsoll.keepers.feeds import SignedPrices
 from plimsoll.keepers.open_orders import OpenOrders
 from plimsoll.keepers.prices import FixedPrices
-from plimsoll.keepers.publisher import SignedPrices
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.order_book import Placed
 from tests.python.keepers.running import Ran, events

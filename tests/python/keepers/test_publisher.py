@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from plimsoll.chain.transactions import Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
+from plimsoll.keepers.feeds import feeds_of, said
 from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
-from plimsoll.keepers.publisher import Cadence, Publisher, feeds_of
+from plimsoll.keepers.publisher import Publisher
+from plimsoll.keepers.publishing import Cadence
 from tests.python.keepers.running import Ran, events
 from tests.support.core import deploy_core
 from tests.support.deployment import World
@@ -30,7 +33,7 @@ class Prices(FixedPrices):
         self.now: dict[int, int] = {1: PRICE}
         super().__init__(self.now)
 
-    def prices(self, now: int) -> dict[int, int]:
+    def prices(self, now: int, source: str = "") -> dict[int, int]:
         return self.now
 
 
@@ -131,11 +134,12 @@ def test_act__someone_unhealthy__records_every_block(market: Market, monkeypatch
 
 def test_act__one_key_of_three__records_with_what_the_others_published(market: Market) -> None:
     others = market.start(KEYS[:2])
-    [line] = others.round()
-    assert line["event"] == "refused"
-    assert line["reason"].startswith("Oracle_SourceMissing")
+    refused, reported = others.round()
+    assert (refused["event"], reported["event"], reported["source"]) == ("refused", "reported", "source-3")
+    assert refused["reason"].startswith("Oracle_SourceMissing")
     full = market.start()
     assert events(full.round()) == ["recorded"]
+    assert not market.api3.aggregator.missingSince(1, 2)
 
 
 def test_dry_run__signs_nothing(market: Market) -> None:
@@ -151,7 +155,7 @@ def test_feeds_of__wrong_keys__are_refused(market: Market) -> None:
         feeds_of(contracts, NAMES, ["0x" + "99" * 32])
     with pytest.raises(UserError, match="beacon key: not 0x and 64"):
         feeds_of(contracts, NAMES, ["0x12"])
-    assert [one is None for one in feeds_of(contracts, NAMES, [KEYS[1]])[1].signers] == [True, False, True]
+    assert [one.index for one in feeds_of(contracts, NAMES, [KEYS[1]])[1].ours] == [1]
 
 
 def test_check__source_without_prices__is_refused(market: Market) -> None:
@@ -191,14 +195,53 @@ def test_series_prices__is_replayed_from_the_first_look(tmp_path: Path) -> None:
     ]
 
 
+def test_file_prices__of_one_source__its_own_or_everyones_or_none(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps({"ETH/USD": 2000, "ETH/USD@api3-2": "1900", "BTC/USD@uniswap": 5, "BTC/USD": 6}))
+    source = FilePrices(path, {"ETH/USD": 1, "BTC/USD": 2})
+    assert source.prices(0) == source.prices(0, "api3-1") == {1: 2000 * WAD, 2: 6 * WAD}
+    assert source.prices(0, "api3-2") == {1: 1900 * WAD, 2: 6 * WAD}
+    assert source.prices(0, "uniswap") == {1: 2000 * WAD, 2: 5 * WAD}
+    path.write_text(json.dumps({"ETH/USD": 2000, "ETH/USD@api3-2": None}))
+    assert (source.prices(0, "api3-2"), source.prices(0)) == ({}, {1: 2000 * WAD})
+
+
+def test_fixed_prices__of_one_source__its_own_or_silence() -> None:
+    source = FixedPrices({1: PRICE, 2: WAD}, {"api3-2": {1: PRICE // 2}, "datastreams": {1: None}})
+    assert source.prices(0) == source.prices(0, "api3-1") == {1: PRICE, 2: WAD}
+    assert source.prices(0, "api3-2") == {1: PRICE // 2, 2: WAD}
+    assert source.prices(0, "datastreams") == {2: WAD}
+
+
+def test_series_prices__of_one_source__in_step_with_the_markets(tmp_path: Path) -> None:
+    """The series of a perpetual begins later than that of the spot: its first price stands until then."""
+    spot, perpetual = tmp_path / "spot.csv", tmp_path / "perpetual.csv"
+    spot.write_text("ts,close\n100,10\n160,20\n220,30\n")
+    perpetual.write_text("ts,close\n160,19\n220,25\n")
+    source = SeriesPrices({1: spot}, own={"datastreams": {1: perpetual}, "chainlink": {2: perpetual}}, speed=60)
+    found = [(source.prices(now)[1] // WAD, source.prices(now, "datastreams")[1] // WAD) for now in (7, 8, 9, 99)]
+    assert found == [(10, 19), (20, 19), (30, 25), (30, 25)]
+    assert [source.prices(now, "chainlink")[2] // WAD for now in (7, 8)] == [19, 25]
+
+
+def test_said__one_source_cannot_be_asked__the_others_go_on() -> None:
+    class Broken(FixedPrices):
+        def prices(self, now: int, source: str = "") -> Mapping[int, int]:
+            if source == "api3-2":
+                raise OSError("no route to host")
+            return super().prices(now, source)
+
+    assert said(Broken({1: PRICE}), 0, ["api3-1", "api3-2"]) == {"api3-1": {1: PRICE}, "api3-2": {}}
+
+
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("", "it is empty"), ("a,b\n1,2\n", "not a CSV with the columns"), ("ts,close\n1,x\n", "close: 'x'")],
 )
-def test_series_prices__no_series__is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_series_prices__no_series__is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "eth.csv"
     path.write_text(text)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         SeriesPrices({1: path})
     with pytest.raises(UserError, match="can't be read"):
         SeriesPrices({1: tmp_path / "none.csv"})

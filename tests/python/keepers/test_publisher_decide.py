@@ -6,7 +6,7 @@ import pytest
 
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
-from plimsoll.keepers.publisher import Cadence, MarketPrices, Publish, Snapshot, decide
+from plimsoll.keepers.publishing import Cadence, MarketPrices, Publish, Snapshot, decide
 from plimsoll.risk.oracle import Record
 
 NOW = 1_700_000_000

@@ -143,7 +143,7 @@ def test_close_out__below_maintenance__names_equity_and_split() -> None:
     assert step.base == values["base"] < 0
     assert step.penalty == values["cost"] == step.keeper + step.insurance
     assert block.touched == (ACCOUNT,)
-    assert block.basefee is None
+    assert block.basefee == BASEFEE
 
 
 def test_take_over__discount_and_fee__are_the_keepers() -> None:

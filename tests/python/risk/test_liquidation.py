@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from plimsoll.core import ids
 from plimsoll.core.orders import Scope
 from plimsoll.core.units import WAD
+from plimsoll.risk.config import Gas
 from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import MAX_HEALTH
@@ -357,7 +358,7 @@ def test_absorb__reward__gas_and_a_tenth_more_before_the_debt():
     protocol = deployed(gas_market=ETH, account_dollars=5_200)
     buy(protocol, 100 * WAD)
     set_price(protocol, 940 * WAD, LATER)
-    done = protocol.absorb(ACCOUNT, now=LATER, sender=KEEPER, basefee=50 * 10**9)
+    done = protocol.absorb(ACCOUNT, now=LATER, sender=KEEPER, gas=Gas(50 * 10**9))
     assert done.reward == 180_000 * 50 * 10**9 * 940 * 11 // 10
     assert protocol.cash_of(KEEPER_ACCOUNT) == done.reward
     protocol.check_sums(LATER)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from plimsoll.core import ids
 from plimsoll.core.orders import Order, OrderKind, Scope, TimeInForce
 from plimsoll.core.units import WAD
-from plimsoll.risk.config import LiquidationParams, MarketParams, RequestParams
+from plimsoll.risk.config import Gas, LiquidationParams, MarketParams, RequestParams
 from plimsoll.risk.matching import MakerFill
 from plimsoll.risk.oracle import DOUBTFUL, DOWN, OPEN
 from plimsoll.risk.protocol import Protocol
@@ -294,7 +294,7 @@ class Walk:
 
     def absorb(self) -> None:
         account, _ = self.unhealthy()
-        done = self.protocol.absorb(account, now=self.now, sender=self.random.choice(KEEPERS), basefee=50 * 10**9)
+        done = self.protocol.absorb(account, now=self.now, sender=self.random.choice(KEEPERS), gas=Gas(50 * 10**9))
         self.done["against a side"] += len(done.against_sides)
 
     def sweep(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from plimsoll.core.units import WAD
+from plimsoll.risk.config import Gas
 from plimsoll.sdk.events import (
     Absorbed,
     Deleveraged,
@@ -67,7 +68,7 @@ def absorption() -> Narrator:
 
 def check(narrator: Narrator, records: Sequence[Happened] | None = None) -> tuple[Checked, ...]:
     found = narrator.records if records is None else records
-    return examine(narrator.told, steps_in(found), found, narrator.keys, 0)
+    return examine(narrator.told, steps_in(found), found, narrator.keys, Gas())
 
 
 KINDS = pytest.mark.parametrize("make", [close_out, take_over, absorption])

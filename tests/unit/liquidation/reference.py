@@ -190,16 +190,12 @@ def close_size(h: Holding, room: int) -> int:
     return size
 
 
-def close_out(h: Holding, room: int | None = None, fund: int = 0) -> CloseOut:
-    """What `liquidate` does; `fund` is the cash of the insurance fund."""
+def close_out(h: Holding, room: int | None = None) -> CloseOut:
+    """What `liquidate` does where no gas is paid for: the reward is what the account bears, and the fund adds nothing."""
     size = close_size(h, h.cap if room is None else room)
     cost = h.cost(size)
     reward = min(max(cost * KEEPER_SHARE_BPS // BPS, h.terms.keeper_min), KEEPER_MAX)
-    top_up = 0
-    if reward > cost:
-        top_up = min(reward - cost, max(0, fund))
-        reward = cost + top_up
-    return CloseOut(size, h.against(size), h.close_quote(size), cost, reward, top_up)
+    return CloseOut(size, h.against(size), h.close_quote(size), cost, min(reward, cost), 0)
 
 
 class TakeOver(NamedTuple):

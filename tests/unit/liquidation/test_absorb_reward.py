@@ -7,7 +7,8 @@ import pytest
 from tests.support.core import BTC, BTC_PRICE, ETH, ETH_PRICE, KEEPER, RISK, WAD, Core, account_id
 from tests.support.evm import ANYONE, reverts
 from tests.unit.liquidation.conftest import SetBaseFee, SetEquity, bankrupt
-from tests.unit.liquidation.reference import KEEPER_MAX
+
+GAS_COST_MAX = 25 * WAD
 
 KEEPER_ACCOUNT = account_id(KEEPER)
 GWEI = 10**9
@@ -58,14 +59,15 @@ def test_absorb__gas_beyond_the_maximum__pays_the_maximum(
     core.liquidator.setGasMarket(BTC, sender=RISK)
     account = bankrupt(core, set_equity, {ETH: 100 * WAD})
     core.give_fund(1_000)
-    base_fee = KEEPER_MAX * 10 * WAD // (180_000 * BTC_PRICE * 11)
+    base_fee = GAS_COST_MAX * WAD // (180_000 * BTC_PRICE)
     with core.evm.isolated():
         set_base_fee(base_fee)
-        reward = 180_000 * base_fee * BTC_PRICE * 11 // (10 * WAD)
-        assert reward < KEEPER_MAX
+        reward = 180_000 * base_fee * BTC_PRICE // WAD * 11 // 10
+        assert reward < GAS_COST_MAX * 11 // 10
         assert core.liquidator.absorb(account, [], sender=KEEPER).event("Absorbed")["reward"] == reward
     set_base_fee(base_fee + 1)
-    assert core.liquidator.absorb(account, [], sender=KEEPER).event("Absorbed")["reward"] == KEEPER_MAX
+    paid = core.liquidator.absorb(account, [], sender=KEEPER).event("Absorbed")["reward"]
+    assert paid == GAS_COST_MAX * 11 // 10
 
 
 @pytest.mark.parametrize("market", [ETH, BTC, 0, 99])

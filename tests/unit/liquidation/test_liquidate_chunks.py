@@ -299,18 +299,18 @@ def test_liquidate__penalty_lowered_since_listing__costs_less_at_once(core: Core
 
 
 @pytest.mark.parametrize("fund", [0, 1, 2 * WAD - 1, 2 * WAD, 3 * WAD])
-def test_liquidate__account_that_can_bear_no_cost__fund_tops_the_reward_up(
+def test_liquidate__account_that_can_bear_no_cost__pays_no_least_reward(
     core: Core, set_equity: SetEquity, fund: int
 ) -> None:
-    """keeperMin as far as the fund goes; then the debt, for which it has the rest."""
+    """No gas is priced here, so the fund adds nothing; it has the debt as far as it goes."""
     account = opened(core, "trader", 100 * WAD)
     core.evm.advance(1)
     core.record(ETH, ETH_PRICE, 3 * WAD)
     set_equity(account, 10 * WAD)
     core.post(core.fund_main, fund)
     h = holding(core, account, ETH)
-    expected = close_out(h, fund=fund)
-    assert (expected.size, expected.cost, expected.top_up) == (h.size, 0, min(fund, 2 * WAD))
+    expected = close_out(h)
+    assert (expected.size, expected.cost, expected.top_up) == (h.size, 0, 0)
     debt = h.loss(h.size) - h.equity
     assert debt > 3 * WAD
     keeper = core.cash(KEEPER_ACCOUNT)
@@ -349,7 +349,7 @@ def test_liquidate__debt_within_the_fund__costs_the_pool_nothing(core: Core, set
     receipt = core.liquidator.liquidate(account, ETH, [], sender=KEEPER)
     assert receipt.event("DebtCovered").args == {"account": account, "debt": debt, "byFund": debt, "byPool": 0}
     assert not receipt.events("PoolCharged")
-    assert core.cash(core.fund_main) == 998 * WAD - debt
+    assert core.cash(core.fund_main) == 1_000 * WAD - debt
     core.check_sums()
 
 

@@ -1,0 +1,1 @@
+"""The study behind docs/cascades.md: `python -m plimsoll.replay.cascades`, on the reference model alone."""

@@ -1,0 +1,1 @@
+"""What the protocol's parameters do in real crashes: many runs of the reference model, with one thing changed each."""
