@@ -12,6 +12,7 @@ from types import ModuleType
 from plimsoll.core.errors import UserError
 from plimsoll.drills import (
     all_dead,
+    l1_gas,
     lying_source,
     perp_below_spot,
     print_323,
@@ -30,6 +31,7 @@ DRILLS: Mapping[str, ModuleType] = {
     "publisher-silent": publisher_silent,
     "sequencer-down": sequencer_down,
     "all-dead": all_dead,
+    "gas-2230-gwei": l1_gas,
     "usdc-0.97": usdc,
 }
 """By name, in the order in which they are played. A module's first line says what its drill is about."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from plimsoll.core import ids
 from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import SECONDS_PER_HOUR, WAD
-from plimsoll.devnet.boot import Devnet, boot_devnet
+from plimsoll.devnet.boot import Deploy, Devnet, boot_devnet, deploy_in_process
 from plimsoll.drills.notes import Notes
 from plimsoll.drills.world import Recorded, Said, World
 from plimsoll.replay.actions import (
@@ -372,9 +372,17 @@ def bad_debt(steps: Iterable[Applied]) -> int:
 
 
 @contextmanager
-def staged(notes: Notes, *traders: str, prices: Mapping[str, int] = PRICES, start: int = START) -> Iterator[Stage]:
+def staged(
+    notes: Notes,
+    *traders: str,
+    prices: Mapping[str, int] = PRICES,
+    start: int = START,
+    deploy: Deploy = deploy_in_process,
+) -> Iterator[Stage]:
     """A stage with pool, fund and first prices; its sums are checked at the end, unless something ended it before."""
-    with boot_devnet(timestamp=start, prices=prices, trader_dollars=0, pool_dollars=0, fund_dollars=0) as devnet:
+    with boot_devnet(
+        timestamp=start, prices=prices, trader_dollars=0, pool_dollars=0, fund_dollars=0, deploy=deploy
+    ) as devnet:
         stage = Stage(devnet, traders, notes)
         stage.learn_prices()
         stage.fill_pool_and_fund()

@@ -160,6 +160,8 @@ class Mirror:
         self._block = Block(now)
         self._touched: dict[int, None] = {}
         self._pays_gas = False
+        self.gas = GAS
+        """What gas costs whoever liquidates."""
 
     # --- blocks ------------------------------------------------------------------------------------------------------
 
@@ -174,7 +176,7 @@ class Mirror:
         """Close the block. One in which nothing happened never was: time stays what it was before."""
         if not self._block.applied:
             self.now = self._before
-        return replace(self._block, touched=tuple(self._touched), basefee=BASEFEE if self._pays_gas else None)
+        return replace(self._block, touched=tuple(self._touched), basefee=self.gas.base_fee if self._pays_gas else None)
 
     def do(self, action: Action) -> Applied:
         """Carry an action out in the open block. Raises Refusal, and nothing happened."""
@@ -439,7 +441,7 @@ class Mirror:
         account, market_id = action.account, action.market_id
         health, held = self.health(account), self.base_of(account, market_id)
         self._pays_gas = True
-        done = self.model.liquidate(account, market_id, now=self.now, sender=self.roles.liquidator.number, gas=GAS)
+        done = self.model.liquidate(account, market_id, now=self.now, sender=self.roles.liquidator.number, gas=self.gas)
         base = -done.size if held > 0 else done.size
         values = {
             "account": account,
@@ -507,7 +509,7 @@ class Mirror:
         health = self.health(account)
         liquidator = self.roles.liquidator.number
         with self.model.simulated():
-            done = self.model.absorb(account, now=self.now, sender=liquidator, gas=GAS)
+            done = self.model.absorb(account, now=self.now, sender=liquidator, gas=self.gas)
         aside = {one.market_id: one.base for one in done.against_sides}
         quotes = []
         with self.model.simulated():  # one after the other: each moves its own market only
@@ -521,7 +523,7 @@ class Mirror:
                 assert market.newest is not None, "a position in a market without a price"
                 newest = market.newest
                 quotes.append(market.fill_quote(-base, newest.price, newest.confidence))
-        self.model.absorb(account, now=self.now, sender=liquidator, gas=GAS)
+        self.model.absorb(account, now=self.now, sender=liquidator, gas=self.gas)
         expected = [
             Expected("PositionAbsorbed", {"account": account, "market_id": market.id, "base": -base, "quote": q.amount})
             for (market, base), q in zip(held, quotes, strict=True)

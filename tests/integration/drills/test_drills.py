@@ -107,6 +107,18 @@ def test_drill__all_dead__everyone_is_out_to_the_last_token_unit(play: Play) -> 
     assert figures["seconds from the last price until every market was closed"] > 7 * 3_600
 
 
+def test_drill__l1_at_2230_gwei__liquidations_go_on(play: Play) -> None:
+    figures = play("gas-2230-gwei")
+    cells = [f"{gwei} gwei, data in {where}" for where in ("blobs", "blocks of L1") for gwei in (100, 2_230)]
+    for cell in cells:
+        earned = {size: float(one["earned"]) for size, one in figures[f"close-outs at {cell}"].items()}
+        assert set(earned) == {"smallest", "middle", "large"}
+        assert earned["large"] > 0
+    smallest = [float(figures[f"close-outs at {cell}"]["smallest"]["gas and data"]) for cell in cells]
+    assert 0 < smallest[0] < smallest[1], "the node charges for data"
+    assert 0 < smallest[2] < smallest[3]
+
+
 def test_drill__usdc_at_97_cents__opening_halts_and_all_else_goes_on(play: Play) -> None:
     figures = play("usdc-0.97")
     assert figures["won and lost by a rise of 5%"]["long"] == {"tokens": "500.00", "worth": "485.00"}
