@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from plimsoll.chain.contracts import artifact
 from plimsoll.chain.transactions import Chain
 from plimsoll.core.units import WAD
 from plimsoll.deploy.manifest import Manifest
 from plimsoll.deploy.parameters import Parameters
 from plimsoll.devnet.boot import Report, deploy_in_process
+from plimsoll.devnet.opstack.contracts import bedrock
 from plimsoll.drills.notes import Figure, Notes, usd
 from plimsoll.drills.stage import ETH, PRICES, Stage, staged
 from plimsoll.drills.world import HAND, Said
@@ -65,9 +65,9 @@ def play(notes: Notes) -> None:
 
 
 def _deploy_on_a_rollup(parameters: Parameters, chain: Chain, path: Path, report: Report) -> Manifest:
-    """L1Block first: the liquidator looks for it when it is deployed."""
+    """The OP stack's L1Block first: the liquidator looks for it when it is deployed."""
     if not chain.code(L1_BLOCK):
-        chain.rpc.call("anvil_setCode", L1_BLOCK, "0x" + artifact("MockL1Block").runtime.hex())
+        chain.rpc.call("anvil_setCode", L1_BLOCK, "0x" + bedrock("L1Block").runtime.hex())
     return deploy_in_process(parameters, chain, path, report)
 
 
