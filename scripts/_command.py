@@ -54,6 +54,19 @@ class Command(ConnectedProviderCommand):
         ctx.exit(run_command(call))
 
 
+class OwnNetworkCommand(click.Command):
+    """A command that starts whatever network it needs. A mistake is one line on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        sys.path.insert(0, ROOT)
+        from plimsoll.chain.build import build_environment
+
+        os.environ.update(build_environment())
+        from plimsoll.core.errors import run_command
+
+        ctx.exit(run_command(lambda: int(super(OwnNetworkCommand, self).invoke(ctx) or 0)))
+
+
 def _require_node(provider: Any) -> None:
     """Raises UserError where nobody answers at the provider's address; ape itself would end in a traceback."""
     from plimsoll.chain.rpc import NO_RETRY, RpcClient
@@ -105,3 +118,13 @@ def signer_of(chain: Chain, alias: str | None, *, default: str | None = None) ->
     if alias not in accounts.aliases:
         raise UserError(f"no account {alias}; make it with: ape accounts generate {alias} (or import {alias})")
     return signer_from(chain, accounts.load(alias), name=alias)
+
+
+def signing_keys(beacons: tuple[str, ...], streams: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Keys of beacons and of streams; the devnet's own where none are named there."""
+    from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
+    from plimsoll.keepers.entry import keys_from_environment
+
+    if network_name() == "devnet" and not beacons and not streams:
+        return list(publisher_keys()), list(stream_keys()[:STREAM_QUORUM])
+    return keys_from_environment(beacons), keys_from_environment(streams)

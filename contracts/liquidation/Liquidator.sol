@@ -30,7 +30,7 @@ contract Liquidator is ILiquidator, Shutdown, KeeperPay, AccessManaged {
     /// scale. A record belongs to one window, whatever its age when it is used.
     uint256 public constant CAP_SECONDS = 15;
     /// @dev Without the transaction's part: less than what one costs that comes after another.
-    uint256 private constant LIQUIDATE_GAS = 75_000;
+    uint256 private constant LIQUIDATE_GAS = 65_000;
     uint256 private constant ABSORB_GAS = 20_000;
     uint256 private constant ABSORB_GAS_A_POSITION = 65_000;
 

@@ -11,7 +11,7 @@ from tests.unit.liquidation.conftest import SetBaseFee, Weaken, sick
 
 GWEI = 10**9
 KEEPER_ACCOUNT = account_id(KEEPER)
-LIQUIDATE_GAS, TRANSACTION_GAS, TRANSACTION_BYTES = 75_000, 60_000, 100
+LIQUIDATE_GAS, TRANSACTION_GAS, TRANSACTION_BYTES = 65_000, 60_000, 100
 GAS_COST_MAX, KEEPER_MIN = 25 * WAD, 2 * WAD
 SMALLEST = WAD * 2 // 5
 """A position of 1,200 dollars, 20 % above the minimum."""
@@ -42,10 +42,10 @@ def test_liquidate__smallest_position__is_paid_the_minimum_and_its_gas(
 ) -> None:
     """LQ-05: out of the cost as far as that goes, the rest from the fund."""
     account = sick(paid, weaken, SMALLEST)
-    set_base_fee(18 * GWEI)
+    set_base_fee(19 * GWEI)
     before = paid.cash(KEEPER_ACCOUNT)
     event = paid.liquidator.liquidate(account, ETH, [], sender=KEEPER).event("Liquidated")
-    expected = KEEPER_MIN + gas_cost(paid, 18 * GWEI)
+    expected = KEEPER_MIN + gas_cost(paid, 19 * GWEI)
     assert expected > event["cost"]
     assert (event["reward"], event["topUp"]) == (expected, expected - event["cost"])
     assert paid.cash(KEEPER_ACCOUNT) - before == expected
