@@ -400,7 +400,11 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     }
 
     /// @inheritdoc IPerpMarket
-    function backedPrice(uint256 account, uint256 marketId, int256 base, uint256 price) external view returns (uint256) {
+    function backedPrice(uint256 account, uint256 marketId, int256 base, uint256 price)
+        external
+        view
+        returns (uint256)
+    {
         (MarketState memory s,) = _current(marketId);
         int256 k = s.skew();
         int256 capital = FundingMath.capital(s, VAULT.cashOf(_poolAccount(marketId)), price);

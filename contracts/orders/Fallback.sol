@@ -31,7 +31,9 @@ abstract contract Fallback is IFallback, Filling {
         if (block.timestamp < opens) revert OrderBook_TooEarly(opens);
         (bytes memory refusal, bool isOrphan) = _whyNotAlive(order);
         if (refusal.length != 0) LowLevelCall.bubbleRevert(refusal);
-        if (msg.value != 0 && (isOrphan || payloads.length == 0)) revert IOracleAggregator.Oracle_ValueUnused(msg.value);
+        if (msg.value != 0 && (isOrphan || payloads.length == 0)) {
+            revert IOracleAggregator.Oracle_ValueUnused(msg.value);
+        }
         if (isOrphan) return _void(order, hash, c, 0);
 
         PriceRecord newest = ORACLE.newest(order.marketId);

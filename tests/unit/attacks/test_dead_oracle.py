@@ -121,8 +121,8 @@ def test_dead_oracle__quiet_market_declared_dead_all_day__is_closed_by_no_one_an
 def test_dead_oracle__two_opposite_accounts_one_out_at_push_sources_one_closed__earn_nothing(
     core: Core, pair: dict[int, int], move_bps: int
 ) -> None:
-    """Attack 6 by the fallback: pull sources die, push sources go on. Whichever of the two has gained leaves at the push
-    price, the other is closed at the last record. Up 10 % it earned $246,000 of the pool's on a thousand ETH."""
+    """Attack 6 by the fallback: pull sources die, push sources go on. Whichever of the two has gained leaves at the
+    push price, the other is closed at the last record. Up 10 % it earned $246,000 of the pool's on a thousand ETH."""
     orders = exits(core, pair)
     before = wealth(core, list(pair.values()))
     core.evm.advance(SILENCE)
@@ -310,9 +310,7 @@ def test_others_order__forced_by_who_owns_the_pool__is_filled_within_its_limit_o
     victim = core.trader("victim", 100_000)
     core.open(victim, ETH, 10 * WAD)
     profit, limit = moved(ETH_PRICE, 200), moved(ETH_PRICE, 190)
-    order = core.order(
-        victim, ETH, -10 * WAD, kind=TAKE_PROFIT, trigger=profit, acceptable=limit, reduce_only=True
-    )
+    order = core.order(victim, ETH, -10 * WAD, kind=TAKE_PROFIT, trigger=profit, acceptable=limit, reduce_only=True)
     core.place(order)
     core.evm.advance(300)
     core.track(account_id(MALLORY))

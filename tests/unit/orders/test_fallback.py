@@ -382,7 +382,7 @@ def test_executeForced__small_skew_and_a_pool_in_debt__costs_no_more_than_what_i
 
 
 def test_executeForced__what_is_due_at_the_newest_record__comes_first(core: Core) -> None:
-    """The price was made with the skew and the debt of before, which the trade then found gone: the order paid again."""
+    """The price was made with the skew and the debt of before, which the trade then found gone: it was paid twice."""
     leaver, other = core.trader("leaver", 5_000_000), core.trader("other", 5_000_000)
     core.open(leaver, ETH, 1_000 * WAD)
     core.open(other, ETH, -500 * WAD)
@@ -402,7 +402,7 @@ def test_executeForced__what_is_due_at_the_newest_record__comes_first(core: Core
 
 
 def test_executeForced__largest_skew_and_an_insolvent_pool__does_not_pay_for_the_balance(core: Core) -> None:
-    """A fill against the skew is paid for it: with 1.8 % of the scale who came first left with 1.7 % more than all had."""
+    """A fill against the skew is paid for it: at 1.8 % of the scale the first to leave got 1.7 % more than all had."""
     core.give_pool(40_000_000)
     winners = [core.trader(f"winner {number}", 8_000_000) for number in range(2)]
     orders = []
