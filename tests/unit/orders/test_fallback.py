@@ -12,6 +12,7 @@ from tests.support.core import (
     ETH_PRICE,
     KEEPER,
     MARKET_ORDER,
+    SCALES,
     STOP_LOSS,
     WAD,
     Core,
@@ -356,6 +357,41 @@ def set_pool(core: Core, dollars: int) -> None:
     """The pool's capital in ETH at the newest price, whole dollars; what it had beyond that goes to the fund."""
     surplus = core.market.poolCapital(ETH)[0] - dollars * WAD
     core.vault.post([(core.pool_account(ETH), -surplus, 0, 0), (core.fund_main, surplus, 0, 0)], sender=core.pool)
+
+
+def backed_price(core: Core, account: int, base: int, price: int) -> int:
+    """Step 8 of the specification, at what the market is now."""
+    skew, scale = core.market.skew(ETH), SCALES[ETH]
+    backing = core.cash(core.pool_account(ETH)) + core.market.position(core.pool_account(ETH), ETH)[1]
+    missing = -(backing + -skew * price // WAD)
+    if not skew or (skew > 0) == (base > 0) or missing < 0:
+        return price
+    size = max(abs(skew), min(abs(base), abs(core.market.position(account, ETH)[0])))
+    part = min(price, -(-missing * WAD // size))
+    if skew > 0:
+        return (price - part) * max(0, scale - skew) // scale
+    return -(-(price + part) * max(0, scale - skew) // scale)
+
+
+@SIDES
+@pytest.mark.parametrize("price", [1, ETH_PRICE // 2, ETH_PRICE, ETH_PRICE * 3 // 2, ETH_PRICE * 40])
+@pytest.mark.parametrize("dollars", [-3_000_000, -7, 0, 900_000])
+def test_backedPrice__any_price_and_pool__is_the_specifications(
+    core: Core, sign: int, price: int, dollars: int
+) -> None:
+    """OB-09, to the wei: orders larger and smaller than the skew and than the position, of both directions."""
+    holder, other = core.trader("holder", 5_000_000), core.trader("other", 5_000_000)
+    core.open(holder, ETH, sign * 700 * WAD)
+    core.open(other, ETH, -sign * 300 * WAD)
+    core.evm.advance(1_000)
+    set_pool(core, dollars)
+    with core.evm.isolated():
+        core.market.accrue(ETH)
+        for account in (holder, other):
+            for size in (1, 350 * WAD, 650 * WAD, 2**95):
+                for base in (size, -size):
+                    expected = backed_price(core, account, base, price)
+                    assert core.market.backedPrice(account, ETH, base, price) == expected
 
 
 @SIDES
