@@ -266,13 +266,14 @@ def _measure_liquidations(lab: Lab, flows: dict[str, Measured], market_order: An
 def _measure_small_liquidations(
     lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any
 ) -> None:
-    """Positions near the smallest, whose keepers are paid for their gas: one alone, and two in one transaction."""
+    """Positions near the smallest, whose keepers are paid for their gas: one alone, and two in one transaction; then
+    absorptions of such positions likewise."""
     core = lab.core
     core.give_pool(20_000_000)
     core.liquidator.setGasMarket(ETH, sender=RISK)
     batcher = lab.evm.deploy("Batcher")
     core.fund_account(account_id(batcher), 10)
-    victims = [core.trader(f"small victim {number}", 100, isolated_market=ETH) for number in range(5)]
+    victims = [core.trader(f"small victim {number}", 100, isolated_market=ETH) for number in range(9)]
     for victim in victims:
         order = market_order(WAD * 3 // 5, victim)
         place(order)
@@ -283,13 +284,21 @@ def _measure_small_liquidations(
     core.liquidator.liquidate(victims[0], ETH, [], sender=KEEPER)
     flows["liquidate_small"] = lab.measure(lambda: core.liquidator.liquidate(victims[1], ETH, [], sender=KEEPER))
 
-    def batch(*accounts: int) -> Measured:
-        calls = [core.liquidator.liquidate.encode(account, ETH, []) for account in accounts]
-        return lab.measure(lambda: batcher.run([core.liquidator.address] * len(calls), calls, sender=KEEPER))
+    def second(one: list[bytes], two: list[bytes]) -> Measured:
+        alone, pair = (
+            lab.measure(lambda: batcher.run([core.liquidator.address] * len(calls), calls, sender=KEEPER))
+            for calls in (one, two)
+        )
+        return Measured(pair.gas - alone.gas, pair.calldata_bytes - alone.calldata_bytes)
 
-    alone = batch(victims[2])
-    pair = batch(*victims[3:])
-    flows["liquidate_second"] = Measured(pair.gas - alone.gas, pair.calldata_bytes - alone.calldata_bytes)
+    calls = [core.liquidator.liquidate.encode(account, ETH, []) for account in victims[2:5]]
+    flows["liquidate_second"] = second(calls[:1], calls[1:])
+    lab.prices[ETH] = lab.prices[ETH] * 900 // 1_000
+    for _ in range(4):
+        lab.tick(20)
+    core.liquidator.absorb(victims[5], [], sender=KEEPER)
+    calls = [core.liquidator.absorb.encode(account, []) for account in victims[6:]]
+    flows["absorb_second"] = second(calls[:1], calls[1:])
 
 
 def _measure_flash(lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any) -> None:

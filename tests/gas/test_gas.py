@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from plimsoll.risk.liquidation import LIQUIDATE_GAS
+from plimsoll.risk.liquidation import ABSORB_GAS, ABSORB_GAS_A_POSITION, LIQUIDATE_GAS, TRANSACTION_GAS
 from tests.gas.__main__ import README, SNAPSHOT, with_figures
 from tests.gas.flows import CEILINGS, UPDATE_CEILING, Measured, measure_all
 
@@ -35,6 +35,14 @@ def test_gas__second_liquidation_of_a_transaction__costs_more_than_it_is_paid_fo
 ) -> None:
     """LQ-05: else a contract that liquidates its own accounts, many at once, would earn by it."""
     assert measured["liquidate_second"].gas > LIQUIDATE_GAS
+
+
+def test_gas__absorption__costs_what_it_is_paid_for(measured: dict[str, Measured]) -> None:
+    """LQ-05: an absorption was paid for 180,000 gas and a tenth, and cost 147,000; one that followed another for 120,000
+    and a tenth, and cost 85,000. It covers its cost alone, and earns no more than the tenth after another."""
+    marginal = ABSORB_GAS + ABSORB_GAS_A_POSITION
+    assert measured["absorb"].gas <= (TRANSACTION_GAS + marginal) * 11 // 10
+    assert measured["absorb_second"].gas >= marginal
 
 
 @pytest.mark.parametrize("flow", CEILINGS)
