@@ -22,7 +22,7 @@ from tests.support.evm import Evm, known, reverts
 from tests.unit.attacks.reference import MALLORY, base_of, crowd, execute, main_account, place, wealth
 
 CAP = SCALES[ETH] * 8 // 10_000
-CAP_SECONDS = 15
+CAP_SECONDS = 4
 TAKER = 6
 
 

@@ -10,7 +10,7 @@ from tests.unit.attacks.reference import MALLORY, base_of, crowd, execute, main_
 
 CRASHED = ETH_PRICE * 97 // 100
 CAP = SCALES[ETH] * (ETH_PARAMS["makerBps"] + ETH_PARAMS["takerBps"]) // 10_000
-CAP_SECONDS = 15
+CAP_SECONDS = 4
 PUSH_DOLLARS = 20_000_000
 
 
@@ -97,16 +97,16 @@ def test_moving_the_mark__next_record_in_the_same_window__moves_nothing_more(cor
 
 
 def test_moving_the_mark__one_record_used_in_two_windows__has_one_cap(core: Core) -> None:
-    """A record lives for fifteen seconds, and a draft's windows were of the time of use: one published at the end of a
-    window was good for its cap and, a second later, for the next one's, at one price, which is what the push is paid
-    once for. Windows are of the time of publication: a record is in one of them however late it is used."""
+    """A record lives for fifteen seconds, three windows, and a draft's windows were of the time of use: one published at
+    the end of a window was good for its cap and, a second later, for the next one's, at one price, which is what the
+    push is paid once for. Windows are of the time of publication: a record is in one of them however late it is used."""
     first, *victims = crowd(core, 6, balanced=True)
     main_account(core)
     core.tick(2, {ETH: CRASHED})
     began = core.evm.timestamp
     opening = -core.liquidator.liquidate(first, ETH, [], sender=MALLORY).event("Liquidated")["base"]
-    core.evm.advance(14)
-    core.record(ETH)  # lives from here to 15 seconds on: into what would be the next window
+    core.evm.advance(CAP_SECONDS - 1)
+    core.record(ETH)  # lives from here to 15 seconds on: into what would be the next three windows
     newest, moved = core.oracle.newest(ETH), opening
     for wait in (1, 1, 10, 3):  # its last second is the last of these
         core.evm.advance(wait)

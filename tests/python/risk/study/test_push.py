@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from plimsoll.core.units import WAD
+from plimsoll.risk.market import CAP_SECONDS
 from plimsoll.risk.study.push import flat_push, push_into
 from plimsoll.risk.study.setting import OFF_PERCENT, Setting
 from tests.python.risk.study.setting import MILLION, made_up, small
@@ -17,15 +18,15 @@ STEP = PUSH * 8 // 10_000
 
 def test_flat_push__within_one_window__does_not_pay() -> None:
     worth = dict(flat_push(BASE, PUSH, VICTIMS, 60).worth)
-    assert max(worth[second] for second in range(16)) < 0
+    assert max(worth[second] for second in range(CAP_SECONDS + 1)) < 0
 
 
 def test_flat_push__each_further_window__earns_the_cap_times_push_by_scale() -> None:
     worth = dict(flat_push(BASE, PUSH, VICTIMS, 60).worth)
-    assert abs(worth[16] - worth[15] - STEP) < STEP // 20
-    short = dict(flat_push(replace(BASE, window_seconds=5), PUSH, VICTIMS, 60).worth)
-    assert short[0] == worth[0]
-    assert abs(short[6] - short[5] - STEP) < STEP // 20
+    assert abs(worth[5] - worth[4] - STEP) < STEP // 20
+    long = dict(flat_push(replace(BASE, window_seconds=15), PUSH, VICTIMS, 60).worth)
+    assert long[0] == worth[0]
+    assert abs(long[16] - long[15] - STEP) < STEP // 20
 
 
 def test_flat_push__without_a_cap__earns_all_of_it_at_one_record() -> None:
