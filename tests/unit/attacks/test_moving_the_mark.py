@@ -119,6 +119,38 @@ def test_moving_the_mark__one_record_used_in_two_windows__has_one_cap(core: Core
     core.check_sums()
 
 
+@pytest.mark.parametrize("windows", [2, 3])
+def test_moving_the_mark__orders_that_nobody_else_executes__earn_a_cap_for_each_further_window(
+    core: Core, windows: int
+) -> None:
+    """An order settles at its own record's price however late it is executed. Where nobody executes the one that buys
+    back, a push is held over windows without risk of the index, and each one after the first earns cap × push / scale,
+    $16,000 of $20m. The executor has to be away for 5 seconds a window; with CAP_SECONDS = 15 it was 16. Anyone may
+    execute the order, and is paid for it: then it is one window, and earns nothing."""
+    victims = crowd(core, 5, balanced=True)
+    account = main_account(core, PUSH_DOLLARS)
+    before = wealth(core, [account])
+    push = base_of(PUSH_DOLLARS, CRASHED)
+    sell, buy = core.order(account, ETH, -push), core.order(account, ETH, push, reduce_only=True)
+    place(core, sell)
+    place(core, buy)
+    core.tick(2, {ETH: CRASHED})
+    execute(core, sell)
+    rewards = 0
+    for window in range(windows):
+        if window:
+            core.tick(CAP_SECONDS + 1)
+        closed, paid = liquidate_all(core, [victim for victim in victims if core.liquidator.isLiquidatable(victim)])
+        assert CAP - base_of(1_000, CRASHED) <= closed <= CAP
+        rewards += paid
+    execute(core, buy)
+    assert core.market.position(account, ETH)[0] == 0
+    step = PUSH_DOLLARS * (ETH_PARAMS["makerBps"] + ETH_PARAMS["takerBps"]) // 10_000
+    earned = wealth(core, [account]) - before - rewards
+    assert abs(earned - (windows - 1) * step * WAD) <= 200 * WAD
+    core.check_sums()
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_moving_the_mark__as_far_as_it_goes__makes_nobody_unhealthy(core: Core, sign: int) -> None:
     """Health is at the index: a victim just above his maintenance margin stands to the wei as he stood, however far
