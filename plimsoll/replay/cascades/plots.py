@@ -177,7 +177,7 @@ def _standing(rows: Sequence[FlatRow]) -> Figure:
     for axis, refill in zip(axes[0], refills, strict=True):
         for row in rows:
             if row.refill == refill and row.victims == victims:
-                held = [(seconds, worth) for seconds, worth in row.pusher.worth if seconds <= 420 and seconds % 5 == 0]
+                held = [(seconds, worth) for seconds, worth in row.pusher.worth if seconds <= 420]
                 axis.plot(
                     [seconds for seconds, _ in held], [_thousands(worth) for _, worth in held], color=colours[row.cap],
                     label=f"cap {row.cap}", linewidth=1.2,

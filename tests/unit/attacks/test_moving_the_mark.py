@@ -97,9 +97,10 @@ def test_moving_the_mark__next_record_in_the_same_window__moves_nothing_more(cor
 
 
 def test_moving_the_mark__one_record_used_in_two_windows__has_one_cap(core: Core) -> None:
-    """A record lives for fifteen seconds, three windows, and a draft's windows were of the time of use: one published at
-    the end of a window was good for its cap and, a second later, for the next one's, at one price, which is what the
-    push is paid once for. Windows are of the time of publication: a record is in one of them however late it is used."""
+    """A record lives for fifteen seconds, three windows, and a draft's windows were of the time of use: one published
+    at the end of a window was good for its cap and, a second later, for the next one's, at one price, which is what the
+    push is paid once for. Windows are of the time of publication: a record is in one of them however late it is used.
+    """
     first, *victims = crowd(core, 6, balanced=True)
     main_account(core)
     core.tick(2, {ETH: CRASHED})
