@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/tools/bin:$(PATH)
 export SOLCX_BINARY_PATH ?= $(or $(patsubst %/solc-v0.8.37,%,$(wildcard $(HOME)/.solcx/solc-v0.8.37)),$(CURDIR)/tools/solc)
 
-.PHONY: bootstrap build test test-deep lint fmt gas bench-book demo devnet study-cascades clean
+.PHONY: bootstrap build test test-deep lint fmt gas bench-book bench-health demo devnet study-cascades clean
 
 bootstrap:
 	@$(PYTHON) tools/bootstrap.py
@@ -35,6 +35,9 @@ gas: build
 
 bench-book: bootstrap
 	@$(RUN) -m plimsoll.book.bench
+
+bench-health: build
+	@$(RUN) -m tests.bench.health
 
 demo: build
 	@$(RUN) -m plimsoll.replay

@@ -66,6 +66,19 @@ def cancel(client: Plimsoll, account: int, order_hash: str) -> int:
     return 0
 
 
+@cli.command(cls=Command)
+@trading
+@click.argument("order_hash", metavar="HASH")
+def force(client: Plimsoll, account: int, order_hash: str) -> int:
+    """Settle your reduce-only order with this HASH where nobody records prices any more.
+
+    At the price of the push sources, half a percent and what they may be off against you; two minutes after the last
+    price, and one after the order's time.
+    """
+    client.force(hash_of(order_hash))
+    return _account(client, account)
+
+
 @cli.command("cancel-all", cls=Command)
 @trading
 def cancel_all(client: Plimsoll, account: int) -> int:

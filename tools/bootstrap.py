@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -50,6 +51,16 @@ def install_python() -> None:
 
 def install_node() -> None:
     subprocess.run(["npm", "ci", "--loglevel=error"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    prune()
+
+
+def prune() -> None:
+    """Remove what is large and never used: of the folders under "keep" in package.json, all but what it names."""
+    wanted: dict[str, list[str]] = json.loads((ROOT / "package.json").read_text())["keep"]
+    for folder, names in wanted.items():
+        for path in (NODE_MODULES / folder).iterdir():
+            if path.name not in names:
+                shutil.rmtree(path)
 
 
 def ensure(stamp: Path, wanted: str, install: Callable[[], None]) -> None:

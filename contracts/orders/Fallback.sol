@@ -34,6 +34,8 @@ abstract contract Fallback is IFallback, Filling {
 
         PriceRecord newest = ORACLE.newest(order.marketId);
         PriceRecord forced = _forcedRecord(order, c, newest, payloads);
+        // A vendor's contract that called back may have had it filled.
+        if (_commitments[hash].status != OrderStatus.Waiting) revert OrderBook_UnknownOrder(hash);
         refusal = _trade(order, hash, c, forced, newest);
         if (refusal.length != 0) LowLevelCall.bubbleRevert(refusal);
         emit OrderForced(hash, order.account, forced.price(), forced.confidence(), forced.publishedAt());

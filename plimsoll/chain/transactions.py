@@ -69,16 +69,18 @@ class Log:
     block_number: int
     tx_hash: str
     index: int
+    block_hash: str = ""
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> Log:
         return Log(
-            address=to_checksum_address(raw["address"]),
+            address=address_of(raw["address"]),
             topics=tuple(_bytes(topic) for topic in raw["topics"]),
             data=_bytes(raw["data"]),
             block_number=int(raw["blockNumber"] or "0x0", 16),
             tx_hash=raw["transactionHash"],
             index=int(raw["logIndex"] or "0x0", 16),
+            block_hash=raw.get("blockHash") or "",
         )
 
 

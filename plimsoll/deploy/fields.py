@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from plimsoll.chain.abi import AbiError, address_of
+from plimsoll.core.durations import parse_duration, show_duration
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD, from_units, to_units
 
-DURATIONS = {"s": 1, "min": 60, "h": 3_600, "day": 86_400, "days": 86_400}
 ZERO_ADDRESS = "0x" + "00" * 20
 
 
@@ -103,9 +103,9 @@ def seconds(low: int, high: int) -> Field:
     return Field(_duration, show_duration, low, high)
 
 
-def count(low: int, high: int) -> Field:
-    """A whole number."""
-    return Field(_whole, str, low, high)
+def count(low: int, high: int, *, required: bool = True) -> Field:
+    """A whole number; 0 where it may be left out and is."""
+    return Field(_whole, str, low, high, default=0, required=required)
 
 
 def quantity(low: int, high: int) -> Field:
@@ -132,9 +132,9 @@ def optional_address() -> Field:
     return Field(_address, show_address, default=ZERO_ADDRESS, required=False)
 
 
-def word() -> Field:
+def word(required: bool = True) -> Field:
     """32 bytes, such as the id that a vendor gives a feed; 0x and 64 hexadecimal digits, in lower case then."""
-    return Field(_word)
+    return Field(_word, required=required, default="")
 
 
 def addresses() -> Field:
@@ -175,10 +175,10 @@ def _number(value: Any, unit: str, decimals: int, what: str, example: str, prefi
 
 
 def _duration(value: Any) -> int:
-    found = re.fullmatch(r"([0-9][0-9_]*)\s*([a-z]+)", value) if isinstance(value, str) else None
-    if found is None or found[2] not in DURATIONS:
-        raise _Wrong(f'{value!r} is not a time; write it like "15 s", "5 min", "2 h" or "3 days"')
-    return int(found[1].replace("_", "")) * DURATIONS[found[2]]
+    try:
+        return parse_duration(value)
+    except UserError as error:
+        raise _Wrong(str(error).removeprefix("time: ")) from None
 
 
 def _whole(value: Any) -> int:
@@ -233,13 +233,6 @@ def _show_bps(value: int) -> str:
 
 def _show_percent(value: int) -> str:
     return f"{Decimal(value) * 100 / WAD:f}%" if value % 10**12 else f"{from_units(value // 10**12, 4):f}%"
-
-
-def show_duration(value: int) -> str:
-    for unit in ("days", "h", "min"):
-        if value and value % DURATIONS[unit] == 0:
-            return f"{value // DURATIONS[unit]} {'day' if unit == 'days' and value == DURATIONS[unit] else unit}"
-    return f"{value} s"
 
 
 def show_address(value: str) -> str:

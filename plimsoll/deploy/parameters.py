@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ CONTRACTS = {
     "treasury": address(),
     "data_streams": optional_address(),
     "pyth": optional_address(),
+    "token_symbol": text(required=False),
+    "token_decimals": count(6, 18, required=False),
 }
 GOVERNANCE = {
     "governor": address(),
@@ -64,6 +67,15 @@ GOVERNANCE = {
     "guardian": addresses(),
 }
 SEQUENCER = {"feed": address_or_none(), "grace": seconds(60, 1_800)}
+ROLLUP = {
+    "l1_chain_id": count(1, 2**53),
+    "portal": address(),
+    "l1_messenger": address(),
+    "l1_bridge": address(),
+    "messenger": address(),
+    "bridge": address(),
+    "l1_token": address_or_none(),
+}
 LIQUIDATION = {"gas_market": text()}
 SHARES: dict[str, Field] = {
     "name": text(),
@@ -118,7 +130,7 @@ ORACLE = {
 }
 SOURCE_KIND = choice("api3", "chainlink", "datastreams", "pyth", "uniswap")
 SOURCES = {
-    "api3": {"airnode": address(), "feed": text()},
+    "api3": {"airnode": address(), "feed": text(), "template": word(required=False)},
     "chainlink": {"feed": address(), "max_age": seconds(1, 2 * DAY)},
     "datastreams": {"stream": word()},
     "pyth": {"price_id": word()},
@@ -201,6 +213,22 @@ class Sequencer:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollup:
+    """The rollup's own contracts, on L1 (`portal`, `l1_messenger`, `l1_bridge`) and here; nothing that is deployed.
+
+    `l1_token` is what the settlement token is bridged from, zero where its issuer made it here.
+    """
+
+    l1_chain_id: int
+    portal: str
+    l1_messenger: str
+    l1_bridge: str
+    messenger: str
+    bridge: str
+    l1_token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Shares:
     """A share vault: the pool's or the insurance fund's. Times in seconds, as RequestDelays has them."""
 
@@ -224,12 +252,17 @@ class Parameters:
     treasury: str
     data_streams: str
     pyth: str
+    token_symbol: str
+    token_decimals: int
     governance: Governance
     sequencer: Sequencer
     pool: Shares
     fund: Shares
     gas_market: int
     markets: tuple[Market, ...]
+    rollup: Rollup | None = None
+    blanks: tuple[str, ...] = ()
+    """What is left blank in the file, for the eyes of a dry run: those addresses and ids are made up."""
 
     @property
     def source_kinds(self) -> frozenset[str]:
@@ -240,7 +273,8 @@ class Parameters:
     def digest(self) -> str:
         """SHA-256 over all values: what was deployed, whatever the comments and the layout of the file."""
         values = asdict(self)
-        del values["path"], values["network"]
+        for name in ("path", "network", "token_symbol", "token_decimals", "rollup", "blanks"):
+            del values[name]  # none of it is deployed
         for name in NEEDS.values():
             if not int(values[name], 16):
                 del values[name]  # as before there was such a key
@@ -262,9 +296,11 @@ class Parameters:
         raise UserError(f"{self.path}: no market {name}; there are {', '.join(one.name for one in self.markets)}")
 
 
-def beacon_id(airnode: str, feed: str) -> str:
-    """The id of an API3 beacon: keccak(airnode ‖ keccak(name of the feed)). Its template id is the name's hash."""
-    return "0x" + bytes(keccak(bytes.fromhex(airnode[2:]) + keccak(text=feed))).hex()
+def beacon_id(airnode: str, feed: str, template: str = "") -> str:
+    """The id of an API3 beacon: keccak(airnode ‖ template id), the template being the hash of the feed's name where
+    none is given. Providers of API3 have templates of their own."""
+    template_id = bytes.fromhex(template[2:]) if template else keccak(text=feed)
+    return "0x" + bytes(keccak(bytes.fromhex(airnode[2:]) + template_id)).hex()
 
 
 def pool_feed_id(pool: str, window: int, decimals0: int, decimals1: int, *, inverted: bool) -> str:
@@ -278,27 +314,33 @@ def networks(folder: Path = FOLDER) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.toml") if path.stem != TEMPLATE)
 
 
-def load(network: str, folder: Path = FOLDER) -> Parameters:
-    """Parameters of a network by its name, or of a file by its path. Raises UserError."""
+def load(network: str, folder: Path = FOLDER, *, blanks: bool = False) -> Parameters:
+    """Parameters of a network by its name, or of a file by its path; see `parse`. Raises UserError."""
     path = Path(network) if network.endswith(".toml") else folder / f"{network}.toml"
     if not path.is_file():
         raise UserError(
             f"no parameters for {network}: {path} does not exist; "
             f"copy {TEMPLATE}.toml and fill it in, or use one of {', '.join(networks(folder))}"
         )
-    return parse(path.read_text(), path)
+    return parse(path.read_text(), path, blanks=blanks)
 
 
-def parse(content: str, path: Path) -> Parameters:
-    """A file's content. Raises UserError with one line: where, what is wrong, what is allowed."""
+def parse(content: str, path: Path, *, blanks: bool = False) -> Parameters:
+    """A file's content. With `blanks` what still stands in <angle brackets> is made up, and named in the result.
+
+    Raises UserError with one line: where, what is wrong, what is allowed; all blanks together.
+    """
     file = path.name
     try:
         data = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{file}: {error}") from None
+    left = tuple(fill_blanks(data))
+    if left and not blanks:
+        raise UserError(f"{file} is not filled in: {'; '.join(left)}")
     sections = ("contracts", "governance", "sequencer", "pool", "fund", "liquidation")
     top = {"chain_id": count(1, 2**53), "development": flag(False)}
-    refuse_unknown(data, {*sections, *top, "market"}, file)
+    refuse_unknown(data, {*sections, *top, "market", "rollup"}, file)
     head = read_section(top, {key: data[key] for key in top if key in data}, file)
     for name in (*sections, "market"):
         if name not in data:
@@ -324,7 +366,26 @@ def parse(content: str, path: Path) -> Parameters:
         fund=Shares(**read_section(SHARES, data["fund"], f"{file}: fund")),
         gas_market=by_name[gas_market],
         markets=markets,
+        rollup=Rollup(**read_section(ROLLUP, data["rollup"], f"{file}: rollup")) if "rollup" in data else None,
+        blanks=left,
     )
+
+
+def fill_blanks(data: Any, where: str = "") -> Iterator[str]:
+    """Make up what stands in <angle brackets> anywhere in a file's tables, and name it: "contracts treasury <…>".
+
+    An address is made up for "<address of …>", 32 bytes for anything else; different ones in different places.
+    """
+    places = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in list(places):
+        name = f"{key + 1}" if isinstance(key, int) else key
+        here = f"{where} {value.get('name') or name if isinstance(value, dict) else name}".strip()
+        if isinstance(value, str) and re.fullmatch(r"<.+>", value):
+            made_up = bytes(keccak(text=f"blank {here}")).hex()
+            data[key] = "0x" + made_up[:40] if value.startswith("<address") else STREAM_SCHEMA + made_up[4:]
+            yield f"{here} {value}"
+        else:
+            yield from fill_blanks(value, here)
 
 
 def _check_governance(governance: Governance, file: str) -> None:
@@ -436,7 +497,7 @@ def _sources(data: Any, where: str) -> tuple[Source, ...]:
 def _source(kind: str, values: Mapping[str, Any], at: str) -> Source:
     if kind == "api3":
         label = f"API3 {values['feed']} by {values['airnode']}"
-        return Source(kind, beacon_id(values["airnode"], values["feed"]), 0, label)
+        return Source(kind, beacon_id(values["airnode"], values["feed"], values["template"]), 0, label)
     if kind == "datastreams":
         if not values["stream"].startswith(STREAM_SCHEMA):
             raise UserError(f"{at}: stream {values['stream']} is not of schema 3; the ids of those begin with 0x0003")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from plimsoll.chain.transactions import Chain
+from plimsoll.core.durations import show_duration
 from plimsoll.core.errors import UserError
-from plimsoll.deploy.fields import show_duration
 from plimsoll.deploy.manifest import Manifest
 from plimsoll.deploy.plan import ADMIN, CONTRACTS, ROLE_NAMES
 from plimsoll.deploy.state import State, function_name, read_state

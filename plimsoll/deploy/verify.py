@@ -8,9 +8,11 @@ from typing import Any
 
 from plimsoll.chain.contracts import Deployed, interface
 from plimsoll.chain.transactions import Chain
+from plimsoll.core.durations import show_duration
 from plimsoll.core.errors import UserError
 from plimsoll.deploy.code import code_hash, expected_code
-from plimsoll.deploy.fields import Field, show_address, show_duration
+from plimsoll.deploy.external import external_rows
+from plimsoll.deploy.fields import Field, show_address
 from plimsoll.deploy.manifest import Manifest, genesis_of
 from plimsoll.deploy.parameters import MARKET, MARKET_SECTIONS, ORACLE, ORDERS, Parameters
 from plimsoll.deploy.plan import (
@@ -25,23 +27,10 @@ from plimsoll.deploy.plan import (
     make_plan,
     sources_of,
 )
+from plimsoll.deploy.rows import Row, summary, table
 from plimsoll.deploy.state import Grant, RoleState, State, function_name, read_state
 
 PUBLIC_ROLE = 2**64 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One thing compared, in words: what the file says and what the chain says."""
-
-    group: str
-    item: str
-    expected: str
-    actual: str
-
-    @property
-    def ok(self) -> bool:
-        return self.expected == self.actual
 
 
 @dataclass
@@ -61,22 +50,17 @@ class Verification:
 
     def table(self, *, only_differences: bool = False) -> list[str]:
         """Lines of text, one a row."""
-        rows = self.differences if only_differences else self.rows
-        group = max((len(row.group) for row in rows), default=0)
-        item = max((len(row.item) for row in rows), default=0)
-        return [
-            f"{'ok  ' if row.ok else 'DIFF'}  {row.group:<{group}}  {row.item:<{item}}  "
-            + (row.actual if row.ok else f"{row.actual}, not {row.expected}")
-            for row in rows
-        ]
+        return table(self.rows, only_differences=only_differences)
 
     def summary(self) -> str:
-        names = "; ".join(f"{row.group} {row.item} is {row.actual}, not {row.expected}" for row in self.differences)
-        return f"{len(self.rows)} checks, {len(self.differences)} differences" + (f": {names}" if names else "")
+        return summary(self.rows)
 
 
-def verify(parameters: Parameters, chain: Chain, manifest: Manifest) -> Verification:
-    """Compare everything. Raises UserError where the manifest is of another chain, or nothing is deployed there."""
+def verify(parameters: Parameters, chain: Chain, manifest: Manifest, l1: Chain | None = None) -> Verification:
+    """Compare everything; with `l1` also what must exist there.
+
+    Raises UserError where the manifest is of another chain, or nothing is deployed.
+    """
     if (chain.chain_id, genesis_of(chain)) != (manifest.chain_id, manifest.genesis):
         raise UserError(
             f"the deployment in the manifest of {manifest.network} is on another chain than {chain.uri}; "
@@ -91,6 +75,8 @@ def verify(parameters: Parameters, chain: Chain, manifest: Manifest) -> Verifica
     if not found.ok:
         found.notes.append("the rest was not compared: it would be asked of code that is not the deployment's")
         return found
+    if not parameters.development:  # where they are mocks
+        found.rows += external_rows(parameters, chain, l1)
     state = read_state(chain, manifest.addresses, from_block=manifest.start_block)
     found.rows += _wiring(plan, chain)
     for market in parameters.markets:
@@ -162,8 +148,8 @@ def _market(p: Parameters, market_id: int, state: State, addresses: Mapping[str,
         return
     scale = MARKET["scale"]
     yield Row(group, "scale", scale.show(market.scale), scale.show(state.scales[market_id]))
-    for section, table in MARKET_SECTIONS.items():
-        yield from _compared(group, section, table, market.params, state.params[market_id])
+    for section, fields in MARKET_SECTIONS.items():
+        yield from _compared(group, section, fields, market.params, state.params[market_id])
     flag = MARKET["isolated_only"]
     yield Row(
         group,

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,14 +18,17 @@ from plimsoll.chain.build import ROOT, build_environment
 from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Chain, Reverted
 from plimsoll.core.errors import UserError, run_command
-from plimsoll.core.units import format_usd
 from plimsoll.deploy.manifest import FOLDER, Manifest, require
 from plimsoll.deploy.parameters import Parameters
-from plimsoll.devnet.accounts import NAMES, dev_accounts, publisher_keys, stream_keys
 from plimsoll.devnet.boot import Devnet, Report, boot_devnet
+from plimsoll.devnet.opstack.follower import following
+from plimsoll.devnet.opstack.settings import OpStackSettings
+from plimsoll.devnet.summary import PORT, summary
 
-PORT = 8901
+L1_PORT = 8900
 BLOCK_TIME = 1
+SHORT_DELAYS = {"proof_maturity_seconds": 120, "game_clock_seconds": 60, "air_gap_seconds": 60}
+"""So that a devnet shows a withdrawal's whole way within minutes."""
 PUBLISH_SECONDS = 2
 """Prices are recorded again so often, so that orders settle; not while somebody else records them."""
 
@@ -37,9 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m plimsoll.devnet", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT, help=f"of the node (default {PORT})")
+    parser.add_argument("--port", type=int, default=PORT, help=f"of L2's node (default {PORT})")
     parser.add_argument(
         "--block-time", type=int, default=BLOCK_TIME, help="seconds between blocks; 0 mines each transaction at once"
+    )
+    parser.add_argument("--l2-only", action="store_true", help="no L1, no bridge: the token is minted on L2")
+    parser.add_argument(
+        "--l1-port", type=int, help=f"of L1's node (default {L1_PORT}; a free one where --port is another)"
+    )
+    parser.add_argument(
+        "--portal", choices=["games", "oracle"], default="games", help="how outputs get to L1 (default games)"
+    )
+    parser.add_argument(
+        "--real-delays", action="store_true", help="a withdrawal waits for a week as on OP Mainnet, not for minutes"
     )
     parser.add_argument("--deployments", type=Path, default=FOLDER, help="folder of the manifest")
     parser.add_argument("--no-prices", action="store_true", help="record no prices after the first ones")
@@ -65,10 +78,14 @@ def _run(options: argparse.Namespace) -> int:
             block_time=options.block_time or None,
             folder=options.deployments.absolute(),
             deploy=deploy,
+            rollup=_rollup(options),
+            l1_port=options.l1_port or (L1_PORT if options.port == PORT else None),
             report=_say,
         ) as devnet,
+        nullcontext() if devnet.stack is None else following(devnet.stack, _say),
     ):
-        _print_summary(devnet, time.monotonic() - started)
+        for line in summary(devnet, time.monotonic() - started):
+            _say(line)
         try:
             while not options.once and not stop.wait(PUBLISH_SECONDS):
                 if not devnet.node.is_running:
@@ -79,6 +96,13 @@ def _run(options: argparse.Namespace) -> int:
             devnet.manifest_path.unlink(missing_ok=True)
     _say("stopped")
     return 0
+
+
+def _rollup(options: argparse.Namespace) -> OpStackSettings | None:
+    if options.l2_only:
+        return None
+    delays = {} if options.real_delays else SHORT_DELAYS
+    return OpStackSettings(portal=options.portal, **delays)
 
 
 @contextmanager
@@ -145,44 +169,6 @@ def _keep_prices(devnet: Devnet) -> None:
             devnet.record(due, trade=True)
     except (Reverted, RpcError, UserError) as error:  # a price that somebody else recorded meanwhile, above all
         _say(f"prices   {error}")
-
-
-def _print_summary(devnet: Devnet, seconds: float) -> None:
-    _say("")
-    _say(f"The devnet is up after {seconds:.1f} s: {devnet.node.url}, chain {devnet.chain.chain_id}")
-    _say("")
-    _say("contracts")
-    for name, address in devnet.addresses.items():
-        _say(f"  {name:<18} {address}")
-    for name, address in devnet.manifest.external.items():
-        _say(f"  {name:<18} {address}")
-    _say("")
-    _say("accounts (public keys of a well-known mnemonic; never send anything of value to them)")
-    tokens = devnet.chain.read([devnet.token.prepare("balanceOf", devnet.signers[name]) for name in NAMES])
-    unit = devnet.amount(1)
-    for place, ((name, account), balance) in enumerate(zip(dev_accounts().items(), tokens, strict=True)):
-        _say(f"  TEST::{place}  {name:<9} {account.address}  {account.key}  {balance // unit:>9,} USDC")
-    _say("")
-    _say("price sources: " + ", ".join(devnet.sources.names(next(iter(devnet.prices), "ETH/USD"))))
-    for what, keys in (("API3 beacon", publisher_keys()), ("stream signer", stream_keys())):
-        for place, key in enumerate(keys, start=1):
-            _say(f"  {what} {place}  {key}")
-    _say("")
-    _say("prices   " + ", ".join(f"{name} {format_usd(price)}" for name, price in devnet.prices.items()))
-    network = "optimism:devnet:node" if devnet.node.port == PORT else f"optimism:devnet:{devnet.node.url}"
-    _say("next")
-    for command in (
-        f"ape run verify --network {network}",
-        f"ape run roles --network {network}",
-        f"ape run keeper executor --network {network} --account TEST::5",
-        f"ape run keeper publisher --network {network} --account TEST::7 --price ETH/USD=2520",
-        f"ape run trade deposit 10_000 --network {network} --account TEST::6",
-        f"ape run trade buy ETH/USD 2 --wait 20 --network {network} --account TEST::6",
-        f"ape run trade show --network {network} --account TEST::6",
-    ):
-        _say(f"  {command}")
-    _say("")
-    _say("Ctrl-C stops it.")
 
 
 def _say(line: str) -> None:

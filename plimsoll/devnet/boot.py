@@ -5,7 +5,12 @@ with boot_devnet() as devnet:
     devnet.record({"ETH/USD": 2_600 * WAD})
     vault = devnet.contract("MarginVault")
     vault.transact(devnet.signers["alice"], "deposit", account, amount)
+
+with boot_devnet(rollup=OpStackSettings()) as devnet:  # with an L1, from which all the money was bridged
+    devnet.stack.relay()
 ```
+
+Without an L1 the same token is minted in the bridge's name; all else on L2 is the same.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,8 +33,14 @@ from plimsoll.deploy.manifest import Manifest, manifest_path
 from plimsoll.deploy.parameters import Market, Parameters
 from plimsoll.devnet.accounts import dev_accounts
 from plimsoll.devnet.anvil import Anvil, AnvilSettings
-from plimsoll.devnet.environment import PRICES, Environment, deploy_environment, mint_call
+from plimsoll.devnet.environment import PRICES, REPORTER, Environment, deploy_environment
+from plimsoll.devnet.opstack.contracts import registry
+from plimsoll.devnet.opstack.predeploys import PREDEPLOYS
+from plimsoll.devnet.opstack.settings import L1_CHAIN_ID, OpStackSettings
+from plimsoll.devnet.opstack.stack import OpStack, deploy_op_stack, signers_of
+from plimsoll.devnet.opstack.token import mint_unbacked
 from plimsoll.devnet.sources import Sources
+from plimsoll.devnet.state import Snapshot, restore_snapshot, take_snapshot
 
 PARAMETERS = "devnet"
 TRADER_DOLLARS = 1_000_000
@@ -38,6 +49,11 @@ FUND_DOLLARS = 1_000_000
 
 BASE_FEE = 1_000_000
 """Wei of a unit of gas, at first: about what rollups charge, so that keepers find what they find there."""
+GAS_LIMIT = 60_000_000
+GAS_TO_REPORT = 300_000
+POLL_SECONDS = 0.02
+L1_BLOCK_TIME = 2
+"""Seconds between blocks of L1 where L2 mines by itself; Ethereum's are 12 apart."""
 LEAD_SECONDS = 1_800
 """Booting mines some hundred blocks of a second each; they lie before the moment at which the devnet starts."""
 FUNDED = ("provider", "keeper", "alice", "bob", "carol")
@@ -48,7 +64,10 @@ Deploy = Callable[[Parameters, Chain, Path, Report], Manifest]
 
 @dataclass
 class Devnet:
-    """A running devnet. `signers` by the names of `plimsoll.devnet.accounts`; `prices` are the last recorded, WAD."""
+    """A running devnet. `signers` by the names of `plimsoll.devnet.accounts`; `prices` are the last recorded, WAD.
+
+    `stack` is the rollup around it, None where there is no L1.
+    """
 
     node: Anvil
     chain: Chain
@@ -60,6 +79,7 @@ class Devnet:
     block_time: int | None = None
     """Seconds between blocks; None where each transaction is mined at once."""
     prices: dict[str, int] = field(default_factory=dict)
+    stack: OpStack | None = None
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -144,9 +164,30 @@ class Devnet:
     def _bounds(self, prices: Mapping[str, int], at: int) -> list[Call]:
         return [call for name, price in prices.items() for call in self.sources.bound_calls(name, price, at)]
 
+    def report_sequencer(self, is_down: bool) -> None:
+        """Have the uptime feed say that the sequencer is down, or back: by a message from L1 where there is one."""
+        if self.stack is None:
+            self.sources.report_sequencer(is_down=is_down)
+            return
+        report = self.environment.sequencer_report(is_down, self.now)
+        messenger = self.stack.l1_contract("L1CrossDomainMessenger")
+        messenger.transact(
+            self.stack.l1_signers[REPORTER], "sendMessage", self.environment.uptime, report, GAS_TO_REPORT
+        )
+        self.stack.relay()
+
     def mint(self, to: str, dollars: int) -> None:
-        """Give an address whole dollars of the token."""
-        self.signers["faucet"].send_many([mint_call(self.environment, to, dollars)], check=True)
+        """Give an address whole dollars of the token: bridged from L1 where there is one."""
+        self.mint_many({to: dollars})
+
+    def mint_many(self, dollars: Mapping[str, int]) -> None:
+        """Give addresses whole dollars each."""
+        amounts = {to: self.amount(whole) for to, whole in dollars.items()}
+        if self.stack is not None:
+            self.stack.bridge_many("faucet", amounts)
+            return
+        for to, amount in amounts.items():
+            mint_unbacked(self.chain, to, amount)
 
     def amount(self, dollars: int) -> int:
         """Token units of whole dollars."""
@@ -168,20 +209,33 @@ class Devnet:
         return account
 
     def advance(self, seconds: int) -> int:
-        """Let time pass and mine a block; returns its time. The clock of the chain stays ahead by that much."""
-        self.chain.rpc.call("evm_increaseTime", seconds)
-        self.chain.rpc.call("evm_mine")
+        """Let time pass and mine a block, on L1 too; returns its time. The clock stays ahead by that much."""
+        if self.stack is not None:
+            self.stack.advance(seconds)
+        else:
+            self.chain.rpc.batch([("evm_increaseTime", [seconds]), ("evm_mine", [])])
         return self.now
 
-    def snapshot(self) -> str:
-        """For `restore`."""
-        return str(self.chain.rpc.call("evm_snapshot"))
+    def snapshot(self) -> Snapshot:
+        """Of all chains, for `restore`."""
+        return take_snapshot(self.chains)
 
-    def restore(self, snapshot: str) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Back to a snapshot, which is used up by it."""
-        self.chain.rpc.call("evm_revert", snapshot)
+        restore_snapshot(self.chains, snapshot)
+        self.forget_nonces()
+
+    def forget_nonces(self) -> None:
+        """Read them from the chains before the next transaction of any signer."""
+        if self.stack is not None:
+            self.stack.forget_nonces()
         for signer in self.signers.values():
             signer.forget_nonce()
+
+    @property
+    def chains(self) -> list[Chain]:
+        """L2, and L1 where there is one."""
+        return [self.chain] if self.stack is None else [self.chain, self.stack.l1]
 
 
 @contextmanager
@@ -198,12 +252,14 @@ def boot_devnet(
     folder: Path | None = None,
     deploy: Deploy | None = None,
     extra: Sequence[str] = (),
+    rollup: OpStackSettings | None = None,
+    l1_port: int | None = None,
     report: Report = lambda line: None,
 ) -> Iterator[Devnet]:
     """A devnet that is stopped at the end of the context.
 
     Args:
-        port: of anvil, a free one by default.
+        port: of L2's anvil, a free one by default.
         block_time: seconds between blocks, mined whether there are transactions or not; None mines each at once.
         timestamp: Unix seconds at which the chain's clock starts once all is there; now by default.
         prices: WAD dollars by market name, recorded last; empty for none. The pools start at them, or at PRICES.
@@ -211,27 +267,37 @@ def boot_devnet(
         pool_dollars, fund_dollars: what the provider brings into pool and insurance fund, by real requests.
         folder: where the manifest is written; a temporary one by default.
         deploy: how to deploy; by default `plimsoll.deploy.apply` in this process.
-        extra: further arguments of anvil.
+        extra: further arguments of L2's anvil.
+        rollup: the rollup to build with an L1; none by default, and no L1.
+        l1_port: of L1's anvil, a free one by default.
         report: takes a line for each step.
 
     Raises:
-        UserError: the port is taken, no anvil, the parameters don't fit.
+        UserError: a port is taken, no anvil, the parameters don't fit.
     """
     loaded = deployment.load(parameters) if isinstance(parameters, str) else parameters
     start = int(time.time()) if timestamp is None else timestamp
-    settings = AnvilSettings(
-        port=port,
-        chain_id=loaded.chain_id,
-        timestamp=start - LEAD_SECONDS,
-        gas_limit=60_000_000,
-        base_fee=BASE_FEE,
-        extra=tuple(extra),
-    )
-    with tempfile.TemporaryDirectory(prefix="plimsoll-") as temporary, Anvil(settings) as node:
+    with ExitStack() as stop:
+        temporary = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="plimsoll-")))
+        node = stop.enter_context(Anvil(l2_settings(loaded.chain_id, start - LEAD_SECONDS, port, extra)))
         report(f"node     {node.url}  chain {loaded.chain_id}")
-        chain = Chain(node.url, poll_seconds=0.02)
-        path = manifest_path(loaded.network, folder or Path(temporary))
-        environment = deploy_environment(chain, loaded, prices=prices, report=report)
+        chain = Chain(node.url, poll_seconds=POLL_SECONDS)
+        stop.callback(chain.close)
+        stack = None
+        if rollup is not None:
+            l1_node = stop.enter_context(Anvil(l1_settings(start - LEAD_SECONDS, l1_port)))
+            report(f"node     {l1_node.url}  chain {L1_CHAIN_ID}, L1")
+            l1 = Chain(l1_node.url, registry=registry(), poll_seconds=POLL_SECONDS)
+            stop.callback(l1.close)
+            stack = deploy_op_stack(l1, chain, rollup, report=report)
+        path = manifest_path(loaded.network, folder or temporary)
+        environment = deploy_environment(
+            chain,
+            loaded,
+            prices=prices,
+            messenger=None if stack is None else PREDEPLOYS["L2CrossDomainMessenger"],
+            report=report,
+        )
         manifest = (deploy or deploy_in_process)(loaded, chain, path, report)
         devnet = Devnet(
             node=node,
@@ -240,20 +306,31 @@ def boot_devnet(
             manifest=manifest,
             manifest_path=path,
             environment=environment,
-            signers={name: Signer(chain, one.key, name=name) for name, one in dev_accounts().items()},
+            signers=signers_of(chain) if stack is None else stack.l2_signers,
+            stack=stack,
         )
         _give_money(devnet, trader_dollars, pool_dollars, fund_dollars)
         _start_clock(devnet, start if timestamp is not None else None)
         if prices:
             devnet.record(prices)
         if block_time is not None:
-            _mine_every(chain, block_time)
-            devnet.block_time = block_time
+            _mine_every(devnet, block_time)
         report("ready")
-        try:
-            yield devnet
-        finally:
-            chain.close()
+        yield devnet
+
+
+def l2_settings(
+    chain_id: int, timestamp: int | None = None, port: int | None = None, extra: Sequence[str] = ()
+) -> AnvilSettings:
+    """How a devnet's L2 is started; `timestamp` of its first block in Unix seconds, now by default."""
+    return AnvilSettings(
+        port=port, chain_id=chain_id, timestamp=timestamp, gas_limit=GAS_LIMIT, base_fee=BASE_FEE, extra=tuple(extra)
+    )
+
+
+def l1_settings(timestamp: int | None = None, port: int | None = None) -> AnvilSettings:
+    """How its L1 is started."""
+    return AnvilSettings(port=port, chain_id=L1_CHAIN_ID, network=None, timestamp=timestamp, gas_limit=GAS_LIMIT)
 
 
 def deploy_in_process(parameters: Parameters, chain: Chain, path: Path, report: Report) -> Manifest:
@@ -265,8 +342,13 @@ def deploy_in_process(parameters: Parameters, chain: Chain, path: Path, report: 
 def _give_money(devnet: Devnet, trader_dollars: int, pool_dollars: int, fund_dollars: int) -> None:
     amounts = dict.fromkeys(FUNDED, trader_dollars)
     amounts["provider"] += pool_dollars + fund_dollars
-    mints = [mint_call(devnet.environment, devnet.signers[name].address, dollars) for name, dollars in amounts.items()]
-    devnet.signers["faucet"].send_many(mints, check=True)
+    devnet.mint_many({devnet.signers[name].address: dollars for name, dollars in amounts.items()})
+    if devnet.stack is not None:  # and as much on L1, to deposit from there
+        token = devnet.stack.l1_token
+        own = [
+            token.prepare("mint", devnet.signers[name], devnet.amount(trader_dollars), gas=100_000) for name in FUNDED
+        ]
+        devnet.stack.l1_signers["faucet"].send_many(own, check=True)
     asked = [("LiquidityPool", pool_dollars), ("InsuranceFund", fund_dollars)]
     asked = [(name, dollars) for name, dollars in asked if dollars]
     if not asked:
@@ -288,10 +370,13 @@ def _start_clock(devnet: Devnet, timestamp: int | None) -> None:
     at = int(time.time()) if timestamp is None else timestamp
     if devnet.now >= at:
         raise UserError(f"booting took more than {LEAD_SECONDS} blocks; the chain's clock is ahead")
-    devnet.chain.rpc.call("evm_setTime", at)
-    devnet.chain.rpc.call("evm_mine")
+    for chain in devnet.chains:
+        chain.rpc.batch([("evm_setTime", [at]), ("evm_mine", [])])
+    if devnet.stack is not None:
+        devnet.stack.relay()
 
 
-def _mine_every(chain: Chain, seconds: int) -> None:
-    chain.rpc.call("evm_setAutomine", False)
-    chain.rpc.call("evm_setIntervalMining", seconds)
+def _mine_every(devnet: Devnet, seconds: int) -> None:
+    for chain, interval in zip(devnet.chains, (seconds, max(seconds, L1_BLOCK_TIME)), strict=False):
+        chain.rpc.batch([("evm_setAutomine", [False]), ("evm_setIntervalMining", [interval])])
+    devnet.block_time = seconds

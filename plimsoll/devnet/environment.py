@@ -1,8 +1,9 @@
 """What a live network has before the protocol comes: a settlement token, and the price sources of five vendors.
 
-On a development network the vendors' contracts are the published ones, but for the push feeds, which anyone sets, and
-where there is no L1 the messenger to it. They stand at the addresses that the network's parameters file names: the
-account "faucet" creates them, and its nonces make the addresses.
+On a development network the token is what the OP stack's bridge makes of a dollar on L1, and the vendors' contracts are
+the published ones, but for the push feeds, which anyone sets, and where there is no L1 the messenger to it. They stand
+at the addresses that the network's parameters file names: the account "faucet" creates them, and its nonces make the
+addresses.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from plimsoll.deploy.parameters import Market, Parameters, load
 from plimsoll.devnet import chainlink, uniswap
 from plimsoll.devnet.accounts import STREAM_QUORUM, dev_account, stream_keys
 from plimsoll.devnet.api3 import ADMIN_ROLE, access_control_registry, api3_server
+from plimsoll.devnet.opstack.token import bridged_token, bridged_token_address, prepare_bridged_token
 from plimsoll.sdk.pools import sqrt_price
 
 PRICES: Mapping[str, int] = {"ETH/USD": 2_500 * WAD, "BTC/USD": 60_000 * WAD}
@@ -37,6 +39,8 @@ OBSERVATIONS = 330
 REPORTER = "faucet"
 """The account that tells the uptime feed, from L1, whether the sequencer runs."""
 
+FIRST_NONCE = 1
+"""With its first transaction the faucet has the bridge's factory create the token."""
 GAS_LIMIT = 6_000_000
 GAS_TO_REMEMBER = 10_000_000
 
@@ -96,12 +100,15 @@ def deploy_environment(
     places = _Places(parameters, faucet.address, messenger)
     places.check()
     environment = _environment(chain, places)
+    created = prepare_bridged_token(chain)
+    if created is not None:
+        report(f"created  {'USDC':<18} {places.token}  {created.gas_used:>9,} gas")
     done = 0
-    while done < len(places.creations) and chain.code(created_address(faucet.address, done)):
+    while done < len(places.creations) and chain.code(created_address(faucet.address, FIRST_NONCE + done)):
         done += 1
     missing = places.creations[done:]
     is_ready = not missing and not environment.uptime.call("checkEnabled")
-    if not is_ready and faucet.nonce != done:
+    if not is_ready and faucet.nonce != FIRST_NONCE + done:
         raise UserError(f"the account faucet {faucet.address} was used before; restart the chain")
     receipts = faucet.send_many([Call(None, code, gas=GAS_LIMIT) for _, code in missing], check=True)
     for (name, _), receipt in zip(missing, receipts, strict=True):
@@ -112,9 +119,11 @@ def deploy_environment(
     return environment
 
 
-def mint_call(environment: Environment, to: str, dollars: int) -> Call:
-    """A call that mints whole dollars of the token; anyone may send it."""
-    return environment.token.prepare("mint", to, dollars * 10**DOLLAR_DECIMALS, gas=150_000)
+def find_environment(chain: Chain, parameters: Parameters) -> Environment:
+    """The contracts where `deploy_environment` puts them. Raises UserError where the parameters name others."""
+    places = _Places(parameters, dev_account("faucet").address)
+    places.check()
+    return _environment(chain, places)
 
 
 def pool_trader() -> str:
@@ -134,7 +143,7 @@ class _Places:
         self._faucet = faucet
         feed = artifact("MockAggregatorV3")
         markets = parameters.markets
-        self.token = self._create("USDC", artifact("MockToken"), "USD Coin", "USDC", DOLLAR_DECIMALS)
+        self.token = bridged_token_address()
         registry = self._create("API3 registry", access_control_registry())
         self.server = self._create("API3 server", api3_server(), registry, ADMIN_ROLE, faucet)
         self.messenger = self._create("messenger", artifact("MockMessenger"))
@@ -150,7 +159,7 @@ class _Places:
         self.pools = {one.name: uniswap.pool_address(self.factory, *self.tokens(one)) for one in markets}
 
     def _create(self, name: str, contract: Artifact, *args: object) -> str:
-        nonce = len(self.creations)
+        nonce = FIRST_NONCE + len(self.creations)
         code = contract.bytecode + Interface(contract.name, contract.abi).encode_constructor(args)
         self.creations.append((name, code))
         return created_address(self._faucet, nonce)
@@ -214,7 +223,7 @@ def _environment(chain: Chain, places: _Places) -> Environment:
 
     pushed = {one.name for one in places.parameters.markets if any(s.kind == "chainlink" for s in one.sources)}
     return Environment(
-        token=Deployed.of("MockToken", places.token, chain),
+        token=bridged_token(chain),
         api3_server=vendors(api3_server(), places.server),
         stream_proxy=vendors(chainlink.verifier_proxy(), places.proxy),
         stream_verifier=vendors(chainlink.verifier(), places.verifier),

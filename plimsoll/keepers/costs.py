@@ -10,9 +10,8 @@ from eth_utils import function_signature_to_4byte_selector
 
 from plimsoll.chain.transactions import Block, Call, Chain
 from plimsoll.core.units import BPS, WAD
+from plimsoll.sdk.fees.oracle import GAS_PRICE_ORACLE
 
-GAS_PRICE_ORACLE = "0x420000000000000000000000000000000000000F"
-"""The OP stack's predeploy."""
 GAS_OF_BATCH = 60_000
 """Of a transaction without orders: what every transaction costs, and the first look at the market."""
 GAS_OF_ORDER = 150_000

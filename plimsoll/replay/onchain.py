@@ -64,6 +64,8 @@ READER = bytes.fromhex("5f5b8036111560145780355481526020016001565b365ff3")
 MAX_FEE = 10**12
 ETHER = 10**18
 QUEUED_BLOCKS = 64
+BANK_DOLLARS = 10**12
+"""More than all deposits of a replay together."""
 GAS_OF_BATCH, GAS_AN_ORDER = 500_000, 700_000
 GAS_TO_PLACE, GAS_TO_CANCEL = 400_000, 250_000
 KINDS = {
@@ -136,6 +138,7 @@ class OnChain:
         self._chain_id = devnet.chain.chain_id
         self._roles = roles
         self._bank = Key.from_hex(devnet.signers["faucet"].key)
+        devnet.mint(self._bank.address, BANK_DOLLARS)
         self._keys = {
             key.number: key
             for key in (
@@ -210,13 +213,13 @@ class OnChain:
                 continue
 
     def _signed(self, action: Action, expected: tuple[Expected, ...]) -> list[Sent]:
-        """The transactions of an action; a deposit has the tokens minted and allowed first."""
+        """The transactions of an action; a deposit has the tokens given by the bank and allowed first."""
         owner, flow, parts, call = self._call(action)
         before: list[Sent] = []
         if isinstance(action, Deposit):
             token = self.devnet.token
-            mint = token.prepare("mint", self._keys[owner].address, action.amount, gas=150_000)
-            before.append(self._sign(self._bank.number, mint, "", 1, ()))
+            gift = token.prepare("transfer", self._keys[owner].address, action.amount, gas=150_000)
+            before.append(self._sign(self._bank.number, gift, "", 1, ()))
             if owner not in self._approved:
                 self._approved.add(owner)
                 allow = token.prepare("approve", self._vault.address, 2**256 - 1, gas=100_000)

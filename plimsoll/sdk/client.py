@@ -15,7 +15,7 @@ Whatever is wrong is a UserError of one line. Exits without a size are for all o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from plimsoll.chain.transactions import Receipt
 from plimsoll.core.errors import UserError
@@ -23,9 +23,10 @@ from plimsoll.core.orders import Order, OrderKind, TimeInForce
 from plimsoll.core.units import WAD, format_usd, to_units, to_wad
 from plimsoll.sdk.compositions import Bracket, bracket, ladder
 from plimsoll.sdk.delegates import scope_of
-from plimsoll.sdk.order_book import Placed
+from plimsoll.sdk.order_book import OrderStatus, Placed
 from plimsoll.sdk.orders import limit_order, market_order, stop_loss_order, take_profit_order
 from plimsoll.sdk.quotes import worse_by
+from plimsoll.sdk.shutdown import settle_all
 from plimsoll.sdk.snapshots import MarketSnapshot, PositionSnapshot
 from plimsoll.sdk.views import Amount, Market, Views
 
@@ -53,14 +54,19 @@ class Plimsoll(Views):
             return vault.transact(signer, "deposit", self._own(account), amount)
 
     def withdraw(self, dollars: Amount, account: int | None = None, to: str | None = None) -> Receipt:
-        """Tokens out of an account to an address, by default the signer's own; "all" takes what can leave."""
+        """Tokens out of an account to an address, by default the signer's own; "all" takes what can leave.
+
+        What a closed market left in the account is settled first.
+        """
         account = self._own(account)
+        settle_all(self.contracts, self.signer, account)
         amount = self._leaving(dollars, account, "withdraw")
         with self._refusals("withdraw"):
             return self.contracts.vault.transact(self.signer, "withdraw", account, amount, to or self.signer.address)
 
     def transfer(self, from_account: int, to_account: int, dollars: Amount) -> Receipt:
-        """Cash between two accounts of the signer; "all" takes what can leave."""
+        """Cash between two accounts of the signer; "all" takes what can leave. Settles first, as `withdraw` does."""
+        settle_all(self.contracts, self.signer, from_account)
         amount = self._leaving(dollars, from_account, "transfer")
         with self._refusals("transfer"):
             return self.contracts.vault.transact(self.signer, "transfer", from_account, to_account, amount)
@@ -265,6 +271,17 @@ class Plimsoll(Views):
     def cancel(self, order: Order | bytes) -> Receipt:
         """Take an order back, given whole or by its hash. Raises UserError for market orders in the queue."""
         return super().cancel(self.order_of(order) if isinstance(order, bytes) else order)
+
+    def force(self, order: Order | bytes, payloads: Sequence[bytes] = ()) -> Receipt:
+        """Settle a reduce-only order that waits where nobody records prices, at the price of the push sources, or at
+        signed `payloads`, one for each pull source of the market (empty for what it holds). Half a percent against it.
+        """
+        order = self.order_of(order) if isinstance(order, bytes) else order
+        book = self.contracts.order_book
+        with self._refusals("force"):
+            if self.commitment(order).status == OrderStatus.QUEUED:
+                book.transact(self.signer, "execute", tuple(order), [])
+            return book.transact(self.signer, "executeForced", tuple(order), list(payloads))
 
     # --- compositions --------------------------------------------------------------------------------------------
 

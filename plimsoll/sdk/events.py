@@ -13,6 +13,7 @@ from typing import Any
 
 from plimsoll.chain.contracts import Occurrence
 from plimsoll.core.orders import Order, Scope
+from plimsoll.risk.config import MarketParams
 from plimsoll.sdk.orders import order_from
 from plimsoll.sdk.words import Balance, unpack_balance
 
@@ -156,6 +157,68 @@ class PoolCharged(Happened):
     pool_quote: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(Happened):
+    """A position that nothing is left of was taken off the books; `cash` is what the account got of it."""
+
+    account: int
+    market_id: int
+    cash: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredDead(Happened):
+    """A market had no record since that of `sequence`; `confirm_from` in Unix seconds."""
+
+    market_id: int
+    sequence: int
+    confirm_from: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmedDead(Happened):
+    """Its bankrupt accounts can be absorbed at the last price; `close_from` in Unix seconds."""
+
+    market_id: int
+    sequence: int
+    close_from: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketClosed(Happened):
+    """Every position of a market without prices was closed at its last one; both sides' `Deleveraged` come before."""
+
+    market_id: int
+    price: int
+
+
+# --- configuration ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketListed(Happened):
+    """`scale` S, WAD base."""
+
+    market_id: int
+    scale: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamsChanged(Happened):
+    """Everything that governance sets for a market; at the listing, too."""
+
+    market_id: int
+    params: MarketParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningHalted(Happened):
+    """`until` in Unix seconds, 0 where opening was resumed."""
+
+    market_id: int
+    until: int
+
+
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
@@ -192,6 +255,17 @@ class OrderExecuted(Happened):
     hash: bytes
     account: int
     executor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderForced(Happened):
+    """Filled without a record, at the price and confidence that the fill used; `published_at` in Unix seconds."""
+
+    hash: bytes
+    account: int
+    price: int
+    confidence: int
+    published_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -375,7 +449,8 @@ KINDS: Mapping[str, type[Happened]] = {
         Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, OrderPlaced, OrderCancelled, AllCancelled,
         OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, OrdersMatched, MatchSkipped, DelegateSet,
         Relayed, Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
-        Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, GasMarketChanged,
+        Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, GasMarketChanged, MarketListed, ParamsChanged,
+        OpeningHalted, OrderForced, Settled, DeclaredDead, ConfirmedDead, MarketClosed,
     )
 }  # fmt: skip
 """Every record's class by the event's name."""
@@ -399,6 +474,8 @@ def decode(occurrence: Occurrence) -> Happened | None:
         fields["order"] = order_from(fields["order"])
     elif kind is DelegateSet:
         fields["scope"] = scope_from(fields["scope"])
+    elif kind is ParamsChanged:
+        fields["params"] = MarketParams(**{field_name(name): value for name, value in fields["params"].items()})
     return kind(block_number=log.block_number, log_index=log.index, tx_hash=log.tx_hash, **fields)
 
 

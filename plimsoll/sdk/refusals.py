@@ -9,6 +9,7 @@ from typing import Any
 from plimsoll.chain.transactions import Reverted
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD, format_usd, format_wad, from_units
+from plimsoll.sdk.times import date
 
 Values = Mapping[str, Any]
 
@@ -99,6 +100,16 @@ _WORDS: dict[str, Callable[[Values], str]] = {
     "OrderBook_InsufficientCash": lambda v: (
         f"the account has {format_usd(v['free'])} free, and this needs {format_usd(v['required'])}"
     ),
+    "OrderBook_TooEarly": lambda v: f"a price that nobody recorded will do from {date(v['until'])} on",
+    "OrderBook_NotSilent": lambda v: (
+        f"market {v['marketId']} had a price at {date(v['publishedAt'])}; it has to be silent for a minute at least"
+    ),
+    "PerpMarket_StillOpen": lambda v: f"the account holds {_size(v['base'])} in market {v['marketId']}; close it first",
+    "Shutdown_NotSilent": lambda v: f"market {v['marketId']} had a price at {date(v['publishedAt'])}",
+    "Shutdown_AlreadyDeclared": lambda v: f"market {v['marketId']} is declared dead already",
+    "Shutdown_NotDeclared": lambda v: f"market {v['marketId']} is not declared dead, or a price came since",
+    "Shutdown_TooEarly": lambda v: f"not before {date(v['until'])}",
+    "Shutdown_SequencerNotOpen": lambda v: f"the sequencer is {STATES[v['state']]}; prices come first",
     "PerpMarket_NotListed": lambda v: f"market {v['marketId']} is not listed",
     "PerpMarket_WrongMarket": lambda v: f"the isolated account can't hold market {v['marketId']}",
     "PerpMarket_IsolatedOnly": lambda v: f"market {v['marketId']} can only be held in an isolated account of its own",

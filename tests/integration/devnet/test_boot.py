@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from plimsoll.devnet.accounts import NAMES, dev_accounts, publisher_keys, stream
 from plimsoll.devnet.anvil import free_port
 from plimsoll.devnet.boot import FUND_DOLLARS, POOL_DOLLARS, TRADER_DOLLARS, Devnet, boot_devnet
 from plimsoll.devnet.environment import PRICES, deploy_environment
+from plimsoll.devnet.opstack.predeploys import predeploy
 
 pytestmark = pytest.mark.node
 
@@ -101,6 +103,18 @@ def test_accounts__ten_by_name__the_mnemonic_of_anvil(devnet: Devnet) -> None:
     assert all(devnet.chain.balance(signer) > 9_000 * WAD for signer in devnet.signers.values())
 
 
+def test_boot__without_an_l1__fee_oracle_asks_nothing_for_l1(devnet: Devnet) -> None:
+    fees = predeploy("GasPriceOracle", devnet.chain)
+    assert (fees.call("isFjord"), fees.call("getL1FeeUpperBound", 10_000), fees.call("getL1Fee", b"\1" * 500)) == (
+        True,
+        0,
+        0,
+    )
+    sender, before = devnet.signers["bob"], devnet.signers["bob"].balance
+    receipt = sender.send(devnet.signers["carol"].address, b"\1" * 500, gas=100_000)
+    assert before - sender.balance == receipt.fee
+
+
 def test_boot__in_the_past__clock_starts_there(built: None) -> None:
     with boot_devnet(timestamp=MARCH_2020, prices={"ETH/USD": 194 * WAD}, pool_dollars=0, fund_dollars=0) as past:
         assert 0 <= past.now - MARCH_2020 <= 5
@@ -161,7 +175,7 @@ def test_command__wrong_option__exit_code_2(arguments: list[str]) -> None:
 
 
 def test_command__deploys_with_ape__and_leaves_nothing_behind(built: None, tmp_path: Path) -> None:
-    """The whole way: node, ape's deploy script, SIGTERM."""
+    """The whole way: both nodes, ape's deploy script, the rollup at work, SIGTERM."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
@@ -183,7 +197,11 @@ def test_command__deploys_with_ape__and_leaves_nothing_behind(built: None, tmp_p
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    assert "devnet: 40 transactions" in (tmp_path / "log").read_text()
+    log_text = (tmp_path / "log").read_text()
+    assert "devnet: 40 transactions" in log_text
+    assert re.search(r"^L1: http://127\.0\.0\.1:\d+, chain 900$", log_text, re.MULTILINE)
+    assert "a withdrawal waits: 60 s game clock, 60 s air gap, 120 s after its proof" in log_text
+    assert "rollup   " not in log_text
     assert not (tmp_path / "devnet.json").exists()
     with pytest.raises(RpcUnavailable):
         RpcClient(url).call("eth_chainId")

@@ -101,11 +101,3 @@ def test_read_section__wrong__one_line(data: Any, message: str) -> None:
     with pytest.raises(UserError) as caught:
         read_section({"fee": fields.bps(0, 100)}, data, "file: fees")
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (15, "15 s"), (90, "90 s"), (300, "5 min"), (86_400, "1 day"), (172_800, "2 days")],
-)
-def test_show_duration__largest_whole_unit(seconds: int, text: str) -> None:
-    assert fields.show_duration(seconds) == text

@@ -35,11 +35,91 @@ def refusal(*changes: tuple[str, str]) -> str:
     return message
 
 
+LIVE = {"optimism-mainnet": 10, "optimism-sepolia": 11_155_420, "base-mainnet": 8_453}
+
+
 @pytest.mark.parametrize("network", parameters.networks())
 def test_load__every_network__parses(network: str) -> None:
-    loaded = load(network)
+    loaded = load(network, blanks=True)
     assert loaded.network == network
     assert sum(market.weight_bps for market in loaded.markets) == 10_000
+    assert bool(loaded.blanks) == (network in LIVE)
+
+
+@pytest.mark.parametrize(("network", "chain_id"), LIVE.items())
+def test_load__live_network__has_what_is_public_and_names_what_is_blank(network: str, chain_id: int) -> None:
+    loaded = load(network, blanks=True)
+    assert (loaded.chain_id, loaded.development, loaded.token_decimals) == (chain_id, False, 6)
+    assert loaded.rollup is not None
+    assert loaded.rollup.bridge == "0x4200000000000000000000000000000000000010"
+    for market in loaded.markets:
+        assert [source.kind for source in market.sources] == ["api3", "datastreams", "pyth", "chainlink"]
+    with pytest.raises(UserError) as refused:
+        load(network)
+    assert str(refused.value) == f"{network}.toml is not filled in: " + "; ".join(loaded.blanks)
+    # who governs, and whose beacons are taken, is a decision; nothing else is left open
+    assert {blank.split(" <")[0] for blank in loaded.blanks} == {
+        "contracts treasury",
+        "governance governor",
+        "governance risk 1",
+        "governance listing 1",
+        "governance guardian 1",
+        *(
+            f"market {name} oracle source 1 {what}"
+            for name in ("ETH/USD", "BTC/USD")
+            for what in ("airnode", "template")
+        ),
+    }
+
+
+@pytest.mark.parametrize("network", LIVE)
+def test_live_network__every_address__names_its_source(network: str) -> None:
+    """On its own line, or in the comment right before it; predeploys' are said once."""
+    lines = (FOLDER / f"{network}.toml").read_text().splitlines()
+    section, is_explained = "", False
+    for line in lines:
+        if line.startswith("["):
+            section, is_explained = line, "#" in line
+        elif line.startswith("#"):
+            is_explained = True
+        elif re.search(r'"0x[0-9a-fA-F]{40,}"', line):
+            assert "#" in line or (is_explained and section.startswith(("[contracts]", "[rollup]"))), line
+
+
+def test_parse__blanks__are_made_up_and_all_different() -> None:
+    loaded = parse((FOLDER / "template.toml").read_text(), FILE, blanks=True)
+    governance = loaded.governance
+    made_up = [loaded.token, loaded.treasury, governance.governor, *governance.risk, *governance.guardian]
+    assert len(set(made_up)) == len(made_up) == 5
+    assert len(loaded.blanks) == 14
+    assert "market ETH/USD oracle source 4 feed <address of Chainlink's ETH/USD feed>" in loaded.blanks
+
+
+def test_parse__rollup_and_what_to_check__are_no_part_of_what_is_deployed() -> None:
+    section = """
+[rollup]
+l1_chain_id = 1
+portal = "0xbEb5Fc579115071764c7423A4f12eDde41f106Ed"
+l1_messenger = "0x25ace71c97B33Cc4729CF772ae268934F7ab5fA1"
+l1_bridge = "0x99C9fc46f92E8a1c0deC1b1747d010903E884bE1"
+messenger = "0x4200000000000000000000000000000000000007"
+bridge = "0x4200000000000000000000000000000000000010"
+l1_token = "none"
+"""
+    checked = ("[governance]", 'token_symbol = "USDC"\ntoken_decimals = 6\n\n[governance]')
+    with_rollup = parse(changed(checked) + section, FILE)
+    assert (with_rollup.token_symbol, with_rollup.token_decimals) == ("USDC", 6)
+    assert with_rollup.rollup is not None
+    assert int(with_rollup.rollup.l1_token, 16) == 0
+    assert with_rollup.digest == parse(DEVNET, FILE).digest
+    with pytest.raises(UserError, match="rollup: portal is missing"):
+        parse(DEVNET + "\n[rollup]\nl1_chain_id = 1\n", FILE)
+
+
+def test_beacon_id__a_template__counts_instead_of_the_name() -> None:
+    airnode = "0x5a5C99eB8ED3963194694ccd7C1Ab5fCfF879c25"
+    template = "0x" + "ab" * 32
+    assert bytes.fromhex(beacon_id(airnode, "ETH/USD", template)[2:]) == oracle.beacon_id(airnode, b"\xab" * 32)
 
 
 def test_load__devnet__values_in_the_contracts_units() -> None:
@@ -80,8 +160,8 @@ def test_template__filled_in__parses() -> None:
     assert (loaded.chain_id, loaded.development, len(loaded.markets)) == (10, False, 1)
 
 
-def test_template__as_it_is__names_the_first_blank() -> None:
-    with pytest.raises(UserError, match=r"template.toml: contracts: token: '<address of the settlement token>' is not"):
+def test_template__as_it_is__names_every_blank() -> None:
+    with pytest.raises(UserError, match=r"^template.toml is not filled in: contracts token <address of the settlement"):
         load("template")
 
 

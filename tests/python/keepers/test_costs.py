@@ -15,11 +15,11 @@ from plimsoll.keepers.costs import (
     GAS_OF_ORDER,
     GAS_OF_PRICE,
     GAS_OF_VOID,
-    GAS_PRICE_ORACLE,
     Costs,
     GasMeter,
     best_prefix,
 )
+from plimsoll.sdk.fees.oracle import GAS_PRICE_ORACLE
 from tests.support.deployment import World
 
 GWEI = 10**9

@@ -191,7 +191,7 @@ def close_size(h: Holding, room: int) -> int:
 
 
 def close_out(h: Holding, room: int | None = None) -> CloseOut:
-    """What `liquidate` does where no gas is paid for: the reward is what the account bears, and the fund adds nothing."""
+    """What `liquidate` does where no gas is paid for: the reward is what the account bears; the fund adds nothing."""
     size = close_size(h, h.cap if room is None else room)
     cost = h.cost(size)
     reward = min(max(cost * KEEPER_SHARE_BPS // BPS, h.terms.keeper_min), KEEPER_MAX)

@@ -1,0 +1,1 @@
+"""Who may be liquidated among very many accounts: bounds by NumPy with a proven margin, the rest by the model."""

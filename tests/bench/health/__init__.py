@@ -1,0 +1,1 @@
+"""How fast it is found out who may be liquidated: `make bench-health`."""
