@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/tools/bin:$(PATH)
 export SOLCX_BINARY_PATH ?= $(or $(patsubst %/solc-v0.8.37,%,$(wildcard $(HOME)/.solcx/solc-v0.8.37)),$(CURDIR)/tools/solc)
 
-.PHONY: bootstrap build test test-deep lint fmt gas bench-book bench-health demo devnet study-cascades clean
+.PHONY: bootstrap build test test-deep lint fmt gas bench-book bench-health demo devnet study-cascades drill-forced-exit clean
 
 bootstrap:
 	@$(PYTHON) tools/bootstrap.py
@@ -44,6 +44,9 @@ demo: build
 
 devnet: build
 	@$(RUN) -m plimsoll.devnet
+
+drill-forced-exit: build
+	@$(RUN) -m plimsoll.devnet.forced_exit
 
 study-cascades: bootstrap
 	@$(RUN) -m plimsoll.replay.cascades --write

@@ -105,3 +105,13 @@ def signer_of(chain: Chain, alias: str | None, *, default: str | None = None) ->
     if alias not in accounts.aliases:
         raise UserError(f"no account {alias}; make it with: ape accounts generate {alias} (or import {alias})")
     return signer_from(chain, accounts.load(alias), name=alias)
+
+
+def signing_keys(beacons: tuple[str, ...], streams: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Keys of beacons and of streams; the devnet's own where none are named there."""
+    from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
+    from plimsoll.keepers.entry import keys_from_environment
+
+    if network_name() == "devnet" and not beacons and not streams:
+        return list(publisher_keys()), list(stream_keys()[:STREAM_QUORUM])
+    return keys_from_environment(beacons), keys_from_environment(streams)

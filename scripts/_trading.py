@@ -73,7 +73,7 @@ def trading(command: Callable[..., int]) -> Callable[..., int]:
             return command(client, parse_account(on_behalf), **own)
         return command(client, client.account(isolated_market=isolated, index=index), **own)
 
-    return _with(COMMON, run)
+    return with_options(COMMON, run)
 
 
 def orders(name: str, *parameters: Decorator, text: str) -> Callable[[Build], Build]:
@@ -86,8 +86,8 @@ def orders(name: str, *parameters: Decorator, text: str) -> Callable[[Build], Bu
         def signing(client: Plimsoll, account: int, **own: Any) -> int:
             return _print_signed(client, list(build(client, account, **own)))
 
-        cli.command(name, cls=Command, help=f"Place {text}.")(trading(_with([*parameters, WAIT], placing)))
-        sign.command(name, cls=Command, help=f"Sign {text}.")(trading(_with(parameters, signing)))
+        cli.command(name, cls=Command, help=f"Place {text}.")(trading(with_options([*parameters, WAIT], placing)))
+        sign.command(name, cls=Command, help=f"Sign {text}.")(trading(with_options(parameters, signing)))
         return build
 
     return register
@@ -156,7 +156,7 @@ def _print_signed(client: Plimsoll, wanted: Sequence[Order]) -> int:
     return 0
 
 
-def _with(decorators: Iterable[Decorator], command: Callable[..., int]) -> Callable[..., int]:
+def with_options(decorators: Iterable[Decorator], command: Callable[..., int]) -> Callable[..., int]:
     for decorate in reversed(list(decorators)):
         command = decorate(command)
     return command

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts._command import Command, account_option, connected_chain, network_name, signer_of
+from scripts._command import Command, account_option, connected_chain, network_name, signer_of, signing_keys
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain, Signer
     from plimsoll.keepers.entry import Start
+    from plimsoll.keepers.store import Store
 
 COMMON = (
     account_option,
@@ -25,13 +26,56 @@ COMMON = (
     click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."),
     click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
     click.option("--poll", type=click.FloatRange(0.01), default=0.5, show_default=True, help="Seconds between looks."),
-    click.option("--max-tip", default="0.1", show_default=True, metavar="GWEI", help="The largest tip."),
+    click.option(
+        "--node", "nodes", multiple=True, metavar="URL", envvar="PLIMSOLL_NODES", help="Another node, for fail-over."
+    ),
+    click.option("--metrics", metavar="HOST:PORT", envvar="PLIMSOLL_METRICS", help="Serve /metrics and /health there."),
+    click.option(
+        "--max-tip", default="0.1", show_default=True, metavar="GWEI", envvar="PLIMSOLL_MAX_TIP_GWEI", help="A ceiling."
+    ),
+    click.option("--max-fee", metavar="GWEI", envvar="PLIMSOLL_MAX_FEE_GWEI", help="Of a unit of gas; a ceiling."),
+    click.option(
+        "--max-gas", default="16000000", show_default=True, envvar="PLIMSOLL_MAX_GAS", help="Of a transaction."
+    ),
+    click.option(
+        "--patience",
+        default="8",
+        show_default=True,
+        metavar="SECONDS",
+        envvar="PLIMSOLL_PATIENCE_SECONDS",
+        help="Before a transaction that isn't mined is sent again or replaced.",
+    ),
+    click.option(
+        "--sums",
+        default="60",
+        show_default=True,
+        metavar="SECONDS",
+        envvar="PLIMSOLL_SUMS_SECONDS",
+        help="Between sums of the ledger; 0 for never.",
+    ),
+    click.option(
+        "--low-balance",
+        default="0.01",
+        show_default=True,
+        metavar="ETHER",
+        envvar="PLIMSOLL_LOW_BALANCE_ETHER",
+        help="Below it the alarm goes.",
+    ),
     click.option("--wait-for-prices", is_flag=True, help="Start although every price is old."),
 )
 
 
+store_option = click.option(
+    "--store", metavar="FILE|redis://…", envvar="PLIMSOLL_STORE", help="What the keepers of one operator share."
+)
+
+
 def keeper(command: Callable[..., int]) -> Callable[..., int]:
-    """What every keeper's command has: the common options, made into a `Start`, which comes first."""
+    """What every keeper's command has: the common options, made into a `Start`, which comes first.
+
+    A command with a `--store` of its own writes down itself what it sends.
+    """
+    has_own_store = "store" in {option.name for option in getattr(command, "__click_params__", ())}
 
     @functools.wraps(command)
     def run(
@@ -41,22 +85,27 @@ def keeper(command: Callable[..., int]) -> Callable[..., int]:
         deployment: Path | None,
         deployments: Path | None,
         poll: float,
-        max_tip: str,
         wait_for_prices: bool,
+        nodes: tuple[str, ...],
         **own: Any,
     ) -> int:
-        from plimsoll.keepers.entry import Start, keeper_chain
+        from plimsoll.keepers.entry import make_start
+        from plimsoll.keepers.operating import NO_STORE, Operating
         from plimsoll.keepers.runner import Pace
         from plimsoll.sdk.deployments import FOLDER, find, load
 
-        chain = keeper_chain(connected_chain().uri, max_tip)
+        names = ("metrics", "max_tip", "max_fee", "max_gas", "patience", "sums", "low_balance")
+        every = tuple(dict.fromkeys((connected_chain().rpc.url, *nodes)))
+        store = NO_STORE if has_own_store else own.pop("store")
+        operating = Operating(nodes=every, store=store, **{name: own.pop(name) for name in names})
+        chain = operating.chain()
         found = load(deployment) if deployment else find(chain, deployments or FOLDER)
-        contracts = found.on(chain)
         signer = _signer(chain, account, key_env, dry_run)
-        start = Start(found, contracts, signer, dry_run=dry_run, pace=Pace(poll=poll), wait_for_prices=wait_for_prices)
+        pace = Pace(poll=poll)
+        start = make_start(operating, found, chain, signer, dry_run=dry_run, pace=pace, wait_for_prices=wait_for_prices)
         return command(start, **own)
 
-    for option in reversed(COMMON):
+    for option in reversed(COMMON if has_own_store else (*COMMON, store_option)):
         run = option(run)
     return run
 
@@ -70,16 +119,6 @@ def _signer(chain: Chain, account: str | None, key_env: str | None, dry_run: boo
     return None if account is None and dry_run else signer_of(chain, account)
 
 
-def _signing_keys(beacons: tuple[str, ...], streams: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Keys of beacons and of streams; the devnet's own where none are named there."""
-    from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
-    from plimsoll.keepers.entry import keys_from_environment
-
-    if network_name() == "devnet" and not beacons and not streams:
-        return list(publisher_keys()), list(stream_keys()[:STREAM_QUORUM])
-    return keys_from_environment(beacons), keys_from_environment(streams)
-
-
 def _pool_trader(named: str | None) -> str | None:
     """Who swaps in pools: the devnet's own where none is named there."""
     from plimsoll.devnet.environment import pool_trader
@@ -89,7 +128,7 @@ def _pool_trader(named: str | None) -> str | None:
 
 @click.group()
 def cli() -> None:
-    """Keep the protocol moving: publish prices, execute orders, liquidate, make markets."""
+    """Keep the protocol moving: publish prices, execute orders, liquidate, settle requests, make markets."""
 
 
 @cli.command(cls=Command)
@@ -132,7 +171,7 @@ def publisher(
     from plimsoll.keepers.entry import price_source, run_publisher
     from plimsoll.keepers.publishing import BoundTerms, Cadence
 
-    keys, stream_keys = _signing_keys(beacon_key_env, stream_key_env)
+    keys, stream_keys = signing_keys(beacon_key_env, stream_key_env)
     source = price_source(start.deployment.markets, prices=prices, file=price_file, series=series, speed=speed)
     return run_publisher(
         start,
@@ -174,7 +213,7 @@ def executor(
     source = None
     if prices or price_file is not None:
         source = price_source(start.deployment.markets, prices=prices, file=price_file, job="executor")
-    keys, stream_keys = _signing_keys(beacon_key_env, stream_key_env) if source is not None else ([], [])
+    keys, stream_keys = signing_keys(beacon_key_env, stream_key_env) if source is not None else ([], [])
     return run_executor(
         start,
         max_batch,
@@ -197,6 +236,65 @@ def liquidator(start: Start, take_over: str | None, take_over_account: str | Non
     from plimsoll.keepers.entry import run_liquidator
 
     return run_liquidator(start, take_over, take_over_account, min_profit_bps)
+
+
+@cli.command(cls=Command)
+@keeper
+@click.option("--min-sweep", default="100", show_default=True, metavar="DOLLARS", help="Of a market's fees; 0: never.")
+def settlement(start: Start, min_sweep: str) -> int:
+    """Execute requests of pool and fund, give lapsed ones back, sweep fees."""
+    from plimsoll.keepers.entry import run_settlement
+
+    return run_settlement(start, min_sweep)
+
+
+STORED = (
+    click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."),
+    click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
+    store_option,
+)
+
+
+def stored(command: Callable[..., int]) -> Callable[..., int]:
+    """A command on the store of a deployment's keepers, which comes first, with the chain."""
+
+    @functools.wraps(command)
+    def run(deployment: Path | None, deployments: Path | None, store: str | None, **own: Any) -> int:
+        from plimsoll.core.errors import UserError
+        from plimsoll.keepers.operating import Operating
+        from plimsoll.sdk.deployments import FOLDER, find, load
+
+        chain = connected_chain()
+        found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+        opened = Operating(store=store).open_store(found)
+        if opened is None:
+            raise UserError("without a store nothing is known of the keepers; name theirs by --store")
+        return command(opened, chain, **own)
+
+    for option in reversed(STORED):
+        run = option(run)
+    return run
+
+
+@cli.command(cls=Command)
+@stored
+def status(store: Store, chain: Chain) -> int:
+    """Show the keepers of a store: how far they are, and what is wrong. Exit code 1 where something is."""
+    from plimsoll.keepers.status import read_status, show_status
+
+    found = read_status(store, chain.block())
+    show_status(found)
+    return 0 if found.is_well else 1
+
+
+@cli.command(cls=Command)
+@stored
+def reset(store: Store, chain: Chain) -> int:
+    """Close the circuit breaker again, once it is known why it opened."""
+    from plimsoll.keepers.status import close_breaker
+
+    click.echo(close_breaker(store))
+    return 0
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

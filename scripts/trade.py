@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-import scripts._orders  # noqa: F401  (its commands)
+import scripts._l1
+import scripts._orders  # noqa: F401  (their commands)
 from scripts._command import Command
 from scripts._trading import cli, hash_of, say, time_of, trading
 
@@ -33,10 +34,11 @@ def deposit(client: Plimsoll, account: int, dollars: str) -> int:
 @cli.command(cls=Command)
 @trading
 @click.argument("dollars")
-@click.option("--to", help="An address, by default the account's owner.")
-def withdraw(client: Plimsoll, account: int, dollars: str, to: str | None) -> int:
+@click.option("--to", help="An address, by default the signer's.")
+@click.option("--l1", "to_l1", is_flag=True, help="Pay it on L1; `ape run withdrawals` follows it to the end.")
+def withdraw(client: Plimsoll, account: int, dollars: str, to: str | None, to_l1: bool) -> int:
     """Take DOLLARS, or "all" that can leave, out of the account."""
-    client.withdraw(dollars, account, to)
+    client.withdraw(dollars, account, to, to_l1=to_l1)
     return _account(client, account)
 
 

@@ -31,7 +31,7 @@ contract Liquidator is ILiquidator, Shutdown, KeeperPay, AccessManaged {
     /// it is used.
     uint256 public constant CAP_SECONDS = 4;
     /// @dev Without the transaction's part: less than what one costs that comes after another.
-    uint256 private constant LIQUIDATE_GAS = 75_000;
+    uint256 private constant LIQUIDATE_GAS = 65_000;
     uint256 private constant ABSORB_GAS = 40_000;
     uint256 private constant ABSORB_GAS_A_POSITION = 80_000;
 

@@ -28,6 +28,7 @@ abstract contract Commitments is ICommitments, EIP712 {
     IPriceRecords internal immutable ORACLE;
     address internal immutable LIQUIDATOR;
     address internal immutable FUND;
+    address private immutable GATEWAY;
 
     /// @dev One slot a market: the fields of its OrderConfig, which as a struct would take a slot of its own, and the queue.
     struct Queue {
@@ -62,6 +63,7 @@ abstract contract Commitments is ICommitments, EIP712 {
     constructor(Core memory core) EIP712("Plimsoll", "1") {
         (VAULT, MARKET) = (IMarginVault(core.vault), IPerpMarket(core.market));
         (ORACLE, LIQUIDATOR, FUND) = (IPriceRecords(core.oracle), core.liquidator, core.fund);
+        GATEWAY = core.gateway;
     }
 
     /// @dev keccak256(abi.encode(ORDER_TYPEHASH, order)), copied whole: an order is eleven words, all of them in place. A word that is no
@@ -139,13 +141,19 @@ abstract contract Commitments is ICommitments, EIP712 {
 
     // --- who may ---
 
+    /// @dev The gateway speaks for owners: it lets only their agents do so, and only what these may. Nobody signs in its name.
+    function _isOwner(uint256 account, address caller) private view returns (bool) {
+        return caller == account.ownerOf() || caller == GATEWAY;
+    }
+
     function _requireOwner(uint256 account) internal view {
-        if (msg.sender != account.ownerOf()) revert OrderBook_NotPermitted(account, msg.sender);
+        if (!_isOwner(account, msg.sender)) revert OrderBook_NotPermitted(account, msg.sender);
     }
 
     /// @dev `caller` is the owner, or a delegate whose scope holds in this market.
     function _requirePermitted(uint256 account, address caller, uint256 marketId) internal view {
-        if (caller == account.ownerOf() && caller != address(0)) return;
+        if (caller == address(0)) revert OrderBook_NotPermitted(account, caller); // nobody signed
+        if (_isOwner(account, caller)) return;
         Delegation memory s = _delegations[account][caller];
         if (block.timestamp > s.until || (uint256(s.markets) << 1) >> marketId & 1 == 0) {
             revert OrderBook_NotPermitted(account, caller);
@@ -154,7 +162,7 @@ abstract contract Commitments is ICommitments, EIP712 {
 
     /// @dev Counts a delegate's size at the newest price; an owner has no budget.
     function _use(uint256 account, address caller, uint256 marketId, uint256 size) internal {
-        if (caller == account.ownerOf()) return;
+        if (_isOwner(account, caller)) return;
         PriceRecord newest = ORACLE.newest(marketId);
         if (!newest.exists()) revert OrderBook_NoPrice(marketId);
         uint256 notional = WadMath.divUp(size * newest.price(), WadMath.WAD);

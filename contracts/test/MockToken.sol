@@ -32,6 +32,11 @@ contract MockToken is ERC20 {
         emit BlacklistChanged(account, blacklisted);
     }
 
+    /// @notice What it would stand for on L1, were it a token of the OP stack's factory.
+    function remoteToken() external pure returns (address) {
+        return address(0x1111);
+    }
+
     function decimals() public view override returns (uint8) {
         return DECIMALS;
     }

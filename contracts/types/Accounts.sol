@@ -74,4 +74,5 @@ struct Core {
     address fund;
     address oracle;
     address treasury;
+    address gateway; // zero where there is no bridge
 }

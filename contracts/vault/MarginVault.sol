@@ -21,6 +21,7 @@ contract MarginVault is IMarginVault {
     address private immutable POOL;
     address private immutable FUND;
     address private immutable TREASURY;
+    address private immutable GATEWAY;
 
     mapping(uint256 account => AccountBalance) private _balances;
 
@@ -31,6 +32,7 @@ contract MarginVault is IMarginVault {
         unit = 10 ** (18 - decimals);
         (MARKET, ORDER_BOOK, LIQUIDATOR) = (core.market, core.orderBook, core.liquidator);
         (POOL, FUND, TREASURY) = (core.pool, core.fund, core.treasury);
+        GATEWAY = core.gateway;
     }
 
     /// @inheritdoc IMarginVault
@@ -46,7 +48,8 @@ contract MarginVault is IMarginVault {
     /// @inheritdoc IMarginVault
     /// @custom:req MV-02
     function withdraw(uint256 account, uint256 amount, address to) external {
-        _requireOwned(account, amount);
+        if (amount == 0) revert MarginVault_ZeroAmount();
+        if (msg.sender != GATEWAY) _requireOwner(account); // the gateway asked already, who may
         if (to == address(0) || to == address(this)) revert MarginVault_InvalidRecipient(to);
         _requireWithdrawable(account, amount);
         int256 cash = _add(account, -int256(amount * unit));
@@ -57,7 +60,8 @@ contract MarginVault is IMarginVault {
     /// @inheritdoc IMarginVault
     /// @custom:req MV-03
     function transfer(uint256 from, uint256 to, uint256 amount) external {
-        _requireOwned(from, amount);
+        if (amount == 0) revert MarginVault_ZeroAmount();
+        _requireOwner(from);
         if (from.ownerOf() != to.ownerOf()) revert MarginVault_DifferentOwners(from, to);
         _requireDepositable(to);
         _requireWithdrawable(from, amount);
@@ -115,8 +119,7 @@ contract MarginVault is IMarginVault {
         }
     }
 
-    function _requireOwned(uint256 account, uint256 amount) private view {
-        if (amount == 0) revert MarginVault_ZeroAmount();
+    function _requireOwner(uint256 account) private view {
         if (msg.sender != account.ownerOf()) revert MarginVault_NotOwner(account, msg.sender);
     }
 

@@ -25,7 +25,7 @@ interface IMarginVault {
     /// @param amount Token units, exactly `amount × 10^(18 − decimals)` WAD dollars of cash.
     function deposit(uint256 account, uint256 amount) external;
 
-    /// @notice Pays cash out to `to`. Needs a fresh price of every market in which the account has a position, and none without one.
+    /// @notice Pays cash out to `to`, for the owner or for the gateway, which asks for whom it acts. Needs a fresh price of every market in which the account has a position, and none without one.
     function withdraw(uint256 account, uint256 amount, address to) external;
 
     /// @notice Moves cash between two accounts of the caller, within what is withdrawable from the first.

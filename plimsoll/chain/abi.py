@@ -342,6 +342,12 @@ class Function:
         except AbiError as error:
             raise AbiError(f"{self.signature}: {error}") from None
 
+    def decode_inputs(self, data: bytes) -> Any:
+        """The arguments out of call data, as a named tuple. Raises AbiError where it is another function's."""
+        if data[:4] != self.selector:
+            raise AbiError(f"no call data of {self.signature}")
+        return self._inputs.decode(data, 4)
+
     def decode(self, data: bytes) -> Any:
         """Nothing, the one result, or a named tuple of several."""
         values = self._outputs.decode(data, 0)

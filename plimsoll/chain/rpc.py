@@ -20,6 +20,11 @@ from plimsoll.core.errors import UserError
 
 BATCH_SIZE = 100
 
+MAX_RETRY_AFTER_SECONDS = 10.0
+"""Longer than this nobody waits here, whatever the node asks for."""
+
+_TOO_MANY = 429
+_LIMITED = ("too many requests", "rate limit", "rate-limit", "ratelimit", "compute units per second", "request limit")
 _IDLE_SECONDS = 3.0  # a connection unused for longer may have been closed by the other end; open another
 _HARMLESS_PREFIXES = ("eth_", "net_", "web3_", "debug_", "trace_", "txpool_")
 _HARMFUL = frozenset(
@@ -47,6 +52,14 @@ class RpcError(Exception):
 
 class RpcUnavailable(UserError):
     """The node does not answer, or answers with something that is no JSON-RPC."""
+
+
+class RpcLimited(RpcUnavailable):
+    """The node has had too many requests. `retry_after_seconds` is what it asks for, 0 where it doesn't say."""
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,8 @@ class RpcClient:
         self.timeout_seconds = timeout_seconds
         self.retry = retry or Retry()
         self._parts = _split(url)
+        self.name = endpoint_name(url)
+        """For messages and labels: without path, query and password, which may hold a key."""
         self._ids = itertools.count(1)
         self._local = threading.local()
         self._open: set[http.client.HTTPConnection] = set()
@@ -86,7 +101,7 @@ class RpcClient:
     def call(self, method: str, *params: Any) -> Any:
         """The result of one call. Raises RpcError if the node refuses it, RpcUnavailable if it does not answer."""
         request = self._request(method, params)
-        return _result(method, self._answers([request], repeatable=_is_harmless(method))[request["id"]])
+        return _result(method, self._answers([request], repeatable=is_harmless(method))[request["id"]])
 
     def batch(
         self, calls: Iterable[tuple[str, Sequence[Any]]], *, size: int = BATCH_SIZE, raise_errors: bool = True
@@ -100,7 +115,7 @@ class RpcClient:
         requests = [self._request(method, params) for method, params in calls]
         for start in range(0, len(requests), size):
             chunk = requests[start : start + size]
-            answers = self._answers(chunk, repeatable=all(_is_harmless(request["method"]) for request in chunk))
+            answers = self._answers(chunk, repeatable=all(is_harmless(request["method"]) for request in chunk))
             for request in chunk:
                 try:
                     results.append(_result(request["method"], answers[request["id"]]))
@@ -116,7 +131,7 @@ class RpcClient:
         wait = 0.001
         while (receipt := self.call("eth_getTransactionReceipt", tx_hash)) is None:
             if time.monotonic() > deadline:
-                raise RpcUnavailable(f"{self.url}: no receipt of {tx_hash} after {timeout_seconds:g} s")
+                raise RpcUnavailable(f"{self.name}: no receipt of {tx_hash} after {timeout_seconds:g} s")
             time.sleep(wait)
             wait = min(wait * 2, 0.1)
         return dict(receipt)
@@ -144,13 +159,13 @@ class RpcClient:
         answer = self._post(body, repeatable)
         answers = answer if isinstance(answer, list) else [answer]
         if not all(isinstance(one, dict) for one in answers):
-            raise RpcUnavailable(f"{self.url}: does not speak JSON-RPC; check the address of the node")
+            raise RpcUnavailable(f"{self.name}: does not speak JSON-RPC; check the address of the node")
         if not isinstance(answer, list) and "error" in answer:  # a whole batch refused
             return {request["id"]: answer for request in requests}
         by_id = {one.get("id"): one for one in answers}
         missing = [request["method"] for request in requests if request["id"] not in by_id]
         if missing:
-            raise RpcUnavailable(f"{self.url}: left {missing[0]} without an answer")
+            raise RpcUnavailable(f"{self.name}: left {missing[0]} without an answer")
         return by_id
 
     def _post(self, body: bytes, repeatable: bool) -> Any:
@@ -164,22 +179,32 @@ class RpcClient:
                 response = connection.getresponse()
                 content = response.read()
                 self._local.used = time.monotonic()
-                return self._decode(response.status, content)
+                return self._decode(response.status, content, response.headers.get("Retry-After"))
+            except RpcLimited as error:  # it did nothing, so that asking again does no harm
+                failures += 1
+                if failures >= self.retry.attempts:
+                    raise
+                time.sleep(min(max(self.retry.wait(failures), error.retry_after_seconds), MAX_RETRY_AFTER_SECONDS))
             except (OSError, http.client.HTTPException) as error:
                 self._drop()
                 failures += 1
                 if failures >= self.retry.attempts or (sent and not repeatable):
                     raise RpcUnavailable(
-                        f"no answer from {self.url} ({type(error).__name__}: {error}); is the node running?"
+                        f"no answer from {self.name} ({type(error).__name__}: {error}); is the node running?"
                     ) from error
                 time.sleep(self.retry.wait(failures))
 
-    def _decode(self, status: int, content: bytes) -> Any:
+    def _decode(self, status: int, content: bytes, retry_after: str | None) -> Any:
+        if status == _TOO_MANY:
+            raise RpcLimited(f"{self.name}: too many requests (HTTP 429)", _seconds(retry_after))
         try:
-            return json.loads(content)
+            answer = json.loads(content)
+            if isinstance(answer, dict) and _is_limit(answer.get("error")):
+                raise RpcLimited(f"{self.name}: too many requests ({answer['error'].get('message')})")
+            return answer
         except ValueError:
             start = content[:80].decode(errors="replace").strip()
-            raise RpcUnavailable(f"{self.url}: answered HTTP {status} {start!r}, which is no JSON-RPC") from None
+            raise RpcUnavailable(f"{self.name}: answered HTTP {status} {start!r}, which is no JSON-RPC") from None
 
     def _connection(self) -> http.client.HTTPConnection:
         """This thread's connection, open. Raises OSError."""
@@ -231,7 +256,27 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _is_harmless(method: str) -> bool:
+def endpoint_name(url: str) -> str:
+    """A node's address without what may be secret: path, query, user and password."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}:{parts.port}" if parts.port else f"{parts.scheme}://{host}"
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Retry-After in seconds; a date counts as nothing said."""
+    try:
+        return max(0.0, float(retry_after or 0))
+    except ValueError:
+        return 0.0
+
+
+def _is_limit(error: Any) -> bool:
+    return isinstance(error, dict) and any(word in str(error.get("message", "")).lower() for word in _LIMITED)
+
+
+def is_harmless(method: str) -> bool:
+    """Whether a method only reads, so that asking twice does no harm."""
     return method.startswith(_HARMLESS_PREFIXES) and method not in _HARMFUL
 
 

@@ -172,6 +172,10 @@ class SignedCall(NamedTuple):
     nonce: int
     raw: bytes
 
+    @staticmethod
+    def of(raw: bytes, nonce: int) -> SignedCall:
+        return SignedCall(_hash(raw), nonce, raw)
+
 
 class Chain:
     """One node of one chain. Threads may share it."""
@@ -189,7 +193,8 @@ class Chain:
 
     @property
     def uri(self) -> str:
-        return self.rpc.url
+        """The node's address as messages show it, without what may be secret."""
+        return self.rpc.name
 
     @cached_property
     def chain_id(self) -> int:
@@ -238,6 +243,17 @@ class Chain:
             return int(self.rpc.call("eth_estimateGas", _request(to, data, sender, value, 0)), 16)
         except RpcError as error:
             raise self.reverted(error) from None
+
+    def estimates(self, calls: Sequence[Call], *, sender: Any) -> list[int | Reverted]:
+        """As `estimate`, of many calls in batches, each by itself; a Reverted stands where one would be refused."""
+        requests = [("eth_estimateGas", [_request(call.to, call.data, sender, call.value, 0)]) for call in calls]
+        found: list[int | Reverted] = []
+        for raw in self.rpc.batch(requests, raise_errors=False):
+            error = self.reverted(raw) if isinstance(raw, RpcError) else None
+            if error is not None and not isinstance(error, Reverted):
+                raise error
+            found.append(error or int(raw, 16))
+        return found
 
     def block(self, block: BlockId = "latest") -> Block:
         """Raises UserError if there is no such block."""
@@ -493,7 +509,7 @@ class Signer:
                 for place, (call, gas) in enumerate(zip(calls, limits, strict=True))
             ]
             self._nonce = first + len(calls)
-        return [SignedCall(_hash(raw), first + place, raw) for place, raw in enumerate(raws)]
+        return [SignedCall.of(raw, first + place) for place, raw in enumerate(raws)]
 
     def broadcast(self, signed: Sequence[SignedCall]) -> None:
         """Send what was signed, and don't wait. Sending the same again can't spend twice.

@@ -119,6 +119,7 @@ def _new_manifest(parameters: Parameters, chain: Chain, signer: Signer, genesis:
             "sequencer_feed": parameters.sequencer.feed,
             "treasury": parameters.treasury,
             **{name: getattr(parameters, name) for name in _vendors(parameters)},
+            **({"l1_gateway": parameters.l1_gateway} if parameters.has_bridge else {}),
         },
         markets={market.name: market.id for market in parameters.markets},
     )

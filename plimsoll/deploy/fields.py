@@ -122,9 +122,14 @@ def address() -> Field:
     return Field(_address)
 
 
-def address_or_none() -> Field:
-    """An address, or "none" for the zero address."""
-    return Field(lambda value: ZERO_ADDRESS if value == "none" else _address(value, ' or "none"'), show_address)
+def address_or_none(*, required: bool = True) -> Field:
+    """An address, or "none" for the zero address, which is also what stands for nothing where it isn't required."""
+    return Field(
+        lambda value: ZERO_ADDRESS if value == "none" else _address(value, ' or "none"'),
+        show_address,
+        default=None if required else ZERO_ADDRESS,
+        required=required,
+    )
 
 
 def optional_address() -> Field:

@@ -54,6 +54,7 @@ CONTRACTS = {
     "treasury": address(),
     "data_streams": optional_address(),
     "pyth": optional_address(),
+    "l1_gateway": address_or_none(required=False),
     "token_symbol": text(required=False),
     "token_decimals": count(6, 18, required=False),
 }
@@ -252,6 +253,8 @@ class Parameters:
     treasury: str
     data_streams: str
     pyth: str
+    l1_gateway: str
+    """L1Gateway on L1, which is deployed afterwards; zero where the standard bridge doesn't bring the token."""
     token_symbol: str
     token_decimals: int
     governance: Governance
@@ -270,12 +273,17 @@ class Parameters:
         return frozenset(source.kind for market in self.markets for source in market.sources)
 
     @property
+    def has_bridge(self) -> bool:
+        """Whether money comes from L1 and goes there."""
+        return int(self.l1_gateway, 16) != 0
+
+    @property
     def digest(self) -> str:
         """SHA-256 over all values: what was deployed, whatever the comments and the layout of the file."""
         values = asdict(self)
         for name in ("path", "network", "token_symbol", "token_decimals", "rollup", "blanks"):
             del values[name]  # none of it is deployed
-        for name in NEEDS.values():
+        for name in (*NEEDS.values(), "l1_gateway"):
             if not int(values[name], 16):
                 del values[name]  # as before there was such a key
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -14,6 +14,7 @@ from plimsoll.chain.abi import address_of
 from plimsoll.chain.contracts import Deployed, artifact, created_address, interface
 from plimsoll.chain.transactions import Call, Chain
 from plimsoll.core.errors import UserError
+from plimsoll.deploy.fields import ZERO_ADDRESS
 from plimsoll.deploy.parameters import Market, Parameters, Shares
 from plimsoll.deploy.state import Grant, State
 
@@ -155,7 +156,8 @@ def make_plan(parameters: Parameters, deployer: str, start_nonce: int, chain: Ch
 def contracts_of(parameters: Parameters) -> tuple[str, ...]:
     """What a deployment creates, in order."""
     kinds = parameters.source_kinds
-    return CONTRACTS + tuple(name for kind, name in ADAPTERS.items() if kind in kinds and name not in CONTRACTS)
+    adapters = tuple(name for kind, name in ADAPTERS.items() if kind in kinds and name not in CONTRACTS)
+    return CONTRACTS + adapters + (("L2Gateway",) if parameters.has_bridge else ())
 
 
 def core_struct(parameters: Parameters, addresses: Mapping[str, str]) -> dict[str, str]:
@@ -174,6 +176,7 @@ def core_struct(parameters: Parameters, addresses: Mapping[str, str]) -> dict[st
         "fund": addresses["InsuranceFund"],
         "oracle": addresses["OracleAggregator"],
         "treasury": parameters.treasury,
+        "gateway": addresses.get("L2Gateway", ZERO_ADDRESS),
     }
 
 
@@ -223,6 +226,8 @@ def _arguments(name: str, p: Parameters, addresses: Mapping[str, str], deployer:
     if name == "OracleAggregator":
         return (addresses["Governance"], addresses["SequencerGuard"])
     core = core_struct(p, addresses)
+    if name == "L2Gateway":
+        return (core, p.l1_gateway)
     if name in SHARE_VAULTS:
         shares: Shares = getattr(p, SHARE_VAULTS[name])
         return (core, shares.name, shares.symbol)

@@ -125,6 +125,7 @@ def _wiring(plan: Plan, chain: Chain) -> Iterator[Row]:
         "server": p.api3_server,
         "verifier": p.data_streams,
         "pyth": p.pyth,
+        "l1Gateway": p.l1_gateway,
         "feed": p.sequencer.feed,
     }
     wanted = [

@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
 
     def deploy(parameters: Parameters, chain: Chain, path: Path, report: Report) -> Manifest:
         """With the very command that deploys anywhere else."""
-        command = ["run", "deploy", "--network", f"optimism:devnet:{chain.uri}", "--account", "TEST::0"]
+        command = ["run", "deploy", "--network", f"optimism:devnet:{chain.rpc.url}", "--account", "TEST::0"]
         _ape([*command, "--deployments", str(path.parent)], report)
         return require(path)
 

@@ -29,6 +29,7 @@ from plimsoll.core import ids
 from plimsoll.core.errors import UserError
 from plimsoll.deploy import parameters as deployment
 from plimsoll.deploy.apply import apply
+from plimsoll.deploy.l1_gateway import deploy_l1_gateway
 from plimsoll.deploy.manifest import Manifest, manifest_path
 from plimsoll.deploy.parameters import Market, Parameters
 from plimsoll.devnet.accounts import dev_accounts
@@ -299,6 +300,10 @@ def boot_devnet(
             report=report,
         )
         manifest = (deploy or deploy_in_process)(loaded, chain, path, report)
+        if stack is not None and loaded.has_bridge:
+            gateway = manifest.contract("L2Gateway", chain)
+            deploy_l1_gateway(stack.l1, stack.l1_signers["deployer"], gateway, loaded.token)
+            report(f"L1       {'L1Gateway':<28} {loaded.l1_gateway}")
         devnet = Devnet(
             node=node,
             chain=chain,

@@ -24,7 +24,8 @@ def summary(devnet: Devnet, seconds: float) -> Iterator[str]:
     yield from _l1(devnet)
     yield from _accounts(devnet)
     yield "prices   " + ", ".join(f"{name} {format_usd(price)}" for name, price in devnet.prices.items())
-    yield from _commands("optimism:devnet:node" if devnet.node.port == PORT else f"optimism:devnet:{devnet.node.url}")
+    network = "optimism:devnet:node" if devnet.node.port == PORT else f"optimism:devnet:{devnet.node.url}"
+    yield from _commands(network, "" if devnet.stack is None else devnet.stack.l1.uri)
 
 
 def _l1(devnet: Devnet) -> Iterator[str]:
@@ -55,7 +56,8 @@ def _accounts(devnet: Devnet) -> Iterator[str]:
     yield ""
 
 
-def _commands(network: str) -> Iterator[str]:
+def _commands(network: str, l1: str) -> Iterator[str]:
+    """`l1` is empty where there is none."""
     yield "next"
     for command in (
         f"ape run verify --network {network}",
@@ -67,5 +69,9 @@ def _commands(network: str) -> Iterator[str]:
         f"ape run trade show --network {network} --account TEST::6",
     ):
         yield f"  {command}"
+    for command in ("trade deposit-l1 10_000 --wait 20", "trade withdraw 500 --l1", "withdrawals", "force-exit"):
+        if l1:
+            url = "" if command.endswith("--l1") else f" --l1-url {l1}"
+            yield f"  ape run {command} --network {network}{url} --account TEST::6"
     yield ""
     yield "Ctrl-C stops it."

@@ -63,6 +63,11 @@ class Batch:
         return tuple(one.hash for one in self.orders)
 
     @property
+    def claims(self) -> tuple[str, ...]:
+        """What nobody else may have in hand when this is sent."""
+        return tuple(f"order:{one.hash.hex()}" for one in self.orders)
+
+    @property
     def reward(self) -> int:
         return sum(self.rewards)
 
@@ -74,6 +79,10 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Settle(Batch):
     """Execute these market orders, the head of the queue first."""
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return (f"queue:{self.market_id}",)
 
     def describe(self) -> Fields:
         return {**Batch.describe(self), "do": "settle"}
@@ -92,6 +101,10 @@ class Leave(Batch):
     """Don't execute these although they are due: it would cost more than they pay. `cost`: of all, WAD dollars."""
 
     cost: int
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return ()
 
     def describe(self) -> Fields:
         return {**Batch.describe(self), "do": "leave", "cost": shown(self.cost)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plimsoll.chain.rpc import Retry, RpcClient
 from plimsoll.chain.transactions import Chain, Signer
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
@@ -20,11 +20,15 @@ from plimsoll.keepers.executor import Executor, Terms
 from plimsoll.keepers.feeds import SignedPrices, feeds_of
 from plimsoll.keepers.liquidator import Capital, Liquidator
 from plimsoll.keepers.market_maker import MarketMaker
+from plimsoll.keepers.operating import MAX_TIP, Operating
 from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
 from plimsoll.keepers.publisher import Publisher
 from plimsoll.keepers.publishing import BoundTerms, Cadence
 from plimsoll.keepers.quoting import Quoting
 from plimsoll.keepers.runner import Job, Pace, Runner, run_until_signalled
+from plimsoll.keepers.serving import serving
+from plimsoll.keepers.settlement import Settlement
+from plimsoll.keepers.store import Store
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.deployments import Deployment
 from plimsoll.sdk.signing import Domain
@@ -32,10 +36,6 @@ from plimsoll.sdk.snapshots import read_markets
 from plimsoll.sdk.views import market_named
 
 ETH_MARKET = "ETH/USD"
-NODE_SECONDS = 10.0
-"""How long a keeper waits for an answer of its node before it counts as away."""
-MAX_TIP = "0.1"
-"""Gwei: far above what rollups need, and a tenth of what nodes suggest that know none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,33 @@ class Start:
     pace: Pace = field(default_factory=Pace)
     wait_for_prices: bool = False
     """Start although no price is fresh."""
+    operating: Operating = field(default_factory=Operating)
+    store: Store | None = None
+
+
+def make_start(
+    operating: Operating,
+    deployment: Deployment,
+    chain: Chain,
+    signer: Signer | None,
+    *,
+    dry_run: bool = False,
+    pace: Pace | None = None,
+    wait_for_prices: bool = False,
+) -> Start:
+    """What a keeper that is operated so starts from. A dry run writes nothing down. Raises UserError."""
+    contracts = deployment.on(chain)
+    store = None if dry_run or signer is None else operating.open_store(deployment)
+    careful = None if signer is None else operating.signer(signer, store)
+    return Start(
+        deployment, contracts, careful, dry_run=dry_run, pace=pace or Pace(), wait_for_prices=wait_for_prices,
+        operating=operating, store=store,
+    )  # fmt: skip
 
 
 def keeper_chain(uri: str, max_tip: str = MAX_TIP) -> Chain:
-    """A chain that doesn't hide its node's outages for long: the keeper's loop does the waiting.
-
-    `max_tip`: gwei of a unit of gas, whatever the node suggests.
-    """
-    chain = Chain(RpcClient(uri, timeout_seconds=NODE_SECONDS, retry=Retry(attempts=2)))
-    chain.max_tip = to_wad(max_tip, what="max tip") // 10**9
-    return chain
+    """One node's chain, as keepers want it. `max_tip`: gwei of a unit of gas, whatever the node suggests."""
+    return Operating(nodes=(uri,), max_tip=max_tip).chain()
 
 
 def key_from_environment(name: str) -> str:
@@ -167,7 +184,21 @@ def make_publisher(
     return Publisher(start.contracts, start.signer, feeds, source, cadence=cadence, bounds=bounds, terms=terms)
 
 
-def run_executor(
+def run_settlement(start: Start, min_sweep: str = "100") -> int:
+    """Until SIGINT or SIGTERM. `min_sweep`: dollars of a market's fees; 0 for none. Returns the exit code."""
+    return _run(start, make_settlement(start, min_sweep))
+
+
+def make_settlement(start: Start, min_sweep: str = "100") -> Settlement:
+    return Settlement(start.contracts, start.signer, min_sweep=to_wad(min_sweep, what="min sweep"))
+
+
+def run_executor(start: Start, max_batch: int = MAX_BATCH, **terms: Any) -> int:
+    """Until SIGINT or SIGTERM. Returns the exit code. `terms`: see `make_executor`."""
+    return _run(start, make_executor(start, max_batch, **terms))
+
+
+def make_executor(
     start: Start,
     max_batch: int = MAX_BATCH,
     *,
@@ -177,8 +208,8 @@ def run_executor(
     keys: Iterable[str] = (),
     stream_keys: Iterable[str] = (),
     source: PriceSource | None = None,
-) -> int:
-    """Until SIGINT or SIGTERM. Returns the exit code.
+) -> Executor:
+    """The job, once a price is fresh.
 
     `eth_price` in dollars, that of the market ETH/USD without it; `margin_bps` of what sending costs; with `keys`,
     `stream_keys` and `source` it signs the prices that an order is refused for the want of.
@@ -188,7 +219,7 @@ def run_executor(
     prices = None
     if source is not None:
         prices = SignedPrices(feeds_of(start.contracts, _market_names(start), keys, stream_keys), source)
-    return _run(start, Executor(start.contracts, start.signer, max_batch=max_batch, terms=terms, prices=prices))
+    return Executor(start.contracts, start.signer, max_batch=max_batch, terms=terms, prices=prices)
 
 
 def execution_terms(
@@ -210,7 +241,14 @@ def execution_terms(
 def run_liquidator(
     start: Start, take_over: str | None = None, account: str | None = None, min_profit_bps: int = 10
 ) -> int:
-    """Until SIGINT or SIGTERM. `take_over` is the largest notional in all, dollars; none without it."""
+    """Until SIGINT or SIGTERM. Returns the exit code."""
+    return _run(start, make_liquidator(start, take_over, account, min_profit_bps))
+
+
+def make_liquidator(
+    start: Start, take_over: str | None = None, account: str | None = None, min_profit_bps: int = 10
+) -> Liquidator:
+    """The job, once a price is fresh. `take_over` is the largest notional in all, dollars; none without it."""
     require_prices(start)
     capital = None
     if take_over is not None:
@@ -218,7 +256,7 @@ def run_liquidator(
             raise UserError("liquidator: taking over needs a key")
         into = ids.pack(start.signer.address) if account is None else ids.parse_account(account)
         capital = Capital(into, to_wad(take_over, what="take over"), min_profit_bps)
-    return _run(start, Liquidator(start.contracts, start.signer, capital=capital))
+    return Liquidator(start.contracts, start.signer, capital=capital)
 
 
 def run_market_maker(start: Start, engine_url: str, market: str, account: str | None, terms: Quoting) -> int:
@@ -250,9 +288,24 @@ def _market_names(start: Start) -> dict[int, str]:
     return {market_id: name for name, market_id in start.deployment.markets.items()}
 
 
-def _run(start: Start, job: Job[Any, Any]) -> int:
+def make_runner(start: Start, job: Job[Any, Any], stop: threading.Event | None = None) -> Runner:
+    """The loop of a job, with all that stands between its decisions and money. Raises UserError."""
     signer = start.signer
     if signer is not None and not start.dry_run and not signer.balance:
         raise UserError(f"{job.name}: {signer.address} has no ETH to pay for gas")
-    chain, dry_run, pace = start.contracts.chain, start.dry_run, start.pace
-    return run_until_signalled(lambda stop: Runner(job, chain, signer, dry_run=dry_run, pace=pace, stop=stop))
+    guard = None
+    if signer is not None and not start.dry_run:
+        guard = start.operating.guard(job.name, start.contracts, start.deployment, signer, start.store)
+    chain = start.contracts.chain
+    return Runner(job, chain, signer, dry_run=start.dry_run, pace=start.pace, stop=stop, guard=guard)
+
+
+def _run(start: Start, job: Job[Any, Any]) -> int:
+    def run(stop: threading.Event) -> int:
+        runner = make_runner(start, job, stop)
+        with serving(runner, start.operating.metrics) as port:
+            if port:
+                runner.log("serving", port=port)
+            return runner.run()
+
+    return run_until_signalled(run)

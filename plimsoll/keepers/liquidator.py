@@ -1,4 +1,5 @@
-"""The liquidator: closes out unhealthy accounts, absorbs bankrupt ones, and takes positions over where it has capital.
+"""The liquidator: closes out unhealthy accounts, absorbs bankrupt ones, takes positions over where it has capital, and
+deleverages a market whose pool could not pay.
 
 What an action would do is forecast by the reference model on a copy of the chain's state, one action after the other,
 so that a batch respects the cap of a window; then every action is simulated on the chain before it is sent. A
@@ -18,17 +19,19 @@ from plimsoll.chain.transactions import Block, Call, Receipt, Reverted, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.keepers.accounts import AccountTracker
+from plimsoll.keepers.outcomes import told
 from plimsoll.keepers.runner import Fields, Log, account_shown, shown
 from plimsoll.risk import liquidation
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import State
 from plimsoll.sdk.contracts import Contracts
-from plimsoll.sdk.events import Absorbed, DebtCovered, Liquidated, TakenOver, decode_all
+from plimsoll.sdk.events import decode_all
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot, model_state, read_accounts, read_markets
 
 T = TypeVar("T")
 
-MAX_ACTIONS = 16
+MAX_ACTIONS = 128
+"""In one round, which is to say one block: what more there is comes in the next."""
 GAS_PERCENT = 200
 """Of the estimate: the actions sent before it in the same block may change what it has to do."""
 MAX_HALVINGS = 6
@@ -88,6 +91,10 @@ class CloseOut:
     def key(self) -> tuple[int, int]:
         return self.account, self.market_id
 
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return (f"account:{self.account:x}",)
+
     def describe(self) -> Fields:
         return {
             "do": "close out",
@@ -112,6 +119,10 @@ class TakeOver:
     def key(self) -> tuple[int, int]:
         return self.account, self.market_id
 
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return (f"account:{self.account:x}",)
+
     def describe(self) -> Fields:
         return {
             "do": "take over",
@@ -132,29 +143,67 @@ class Absorb:
     def key(self) -> tuple[int, int]:
         return self.account, 0
 
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return (f"account:{self.account:x}",)
+
     def describe(self) -> Fields:
         return {"do": "absorb", "account": account_shown(self.account)}
 
 
-Decision = CloseOut | TakeOver | Absorb
+@dataclass(frozen=True, slots=True)
+class Deleverage:
+    """Close what of a side the pool could not pay any more."""
+
+    market_id: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return 0, self.market_id
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return (f"deleverage:{self.market_id}",)
+
+    def describe(self) -> Fields:
+        return {"do": "deleverage", "market": self.market_id}
+
+
+Liquidation = CloseOut | TakeOver | Absorb
+Decision = Liquidation | Deleverage
 
 
 # --- decide ------------------------------------------------------------------------------------------------------
 
 
-def decide(snapshot: Snapshot, capital: Capital | None = None) -> list[Decision]:
-    """One action an account at most, the sickest first, `MAX_ACTIONS` in all."""
+def decide(snapshot: Snapshot, capital: Capital | None = None, most: int = MAX_ACTIONS) -> list[Liquidation]:
+    """One action an account at most, the sickest first, `most` in all."""
     everyone = [*snapshot.accounts]
     if snapshot.taker is not None and all(one.account != snapshot.taker.account for one in everyone):
         everyone.append(snapshot.taker)
     forecast = _Forecast(snapshot, model_state(snapshot.markets.values(), everyone), capital)
-    decisions: list[Decision] = []
+    decisions: list[Liquidation] = []
     for account in sorted(snapshot.accounts, key=lambda one: (one.health, one.account)):
-        if len(decisions) == MAX_ACTIONS:
+        if len(decisions) == most:
             break
         if (decision := forecast.decide(account)) is not None:
             decisions.append(decision)
     return decisions
+
+
+def deleveragings(snapshot: Snapshot, decisions: Sequence[Liquidation]) -> list[Deleverage]:
+    """What no liquidation does along: each brings its markets up to date first, which deleverages what is due."""
+    absorbed = {one.account for one in decisions if isinstance(one, Absorb)}
+    seen = {one.market_id for one in decisions if not isinstance(one, Absorb)}
+    seen |= {held.market_id for one in snapshot.accounts if one.account in absorbed for held in one.positions}
+    return [Deleverage(one) for one in sorted(snapshot.markets) if one not in seen and _is_due(snapshot, one)]
+
+
+def _is_due(snapshot: Snapshot, market_id: int) -> bool:
+    """Whether a market has something to deleverage, at the newest record and accrued to the block."""
+    market = snapshot.markets[market_id]
+    _, fraction, _ = market.model().due(market.pool_cash)
+    return fraction != 0 and not snapshot.is_refused((0, market_id))
 
 
 class _Forecast:
@@ -166,7 +215,7 @@ class _Forecast:
         self.capital = capital if snapshot.taker is not None else None
         self.taken = sum(one.notional for one in snapshot.taker.positions) if snapshot.taker else 0
 
-    def decide(self, account: AccountSnapshot) -> Decision | None:
+    def decide(self, account: AccountSnapshot) -> Liquidation | None:
         if account.health <= 0 and (absorb := self._absorb(account)) is not None:
             return absorb
         for held in sorted(account.positions, key=lambda one: (-one.notional, one.market_id)):
@@ -260,10 +309,10 @@ class Liquidator:
     def observe(self, block: Block) -> Snapshot:
         unhealthy = list(self._tracker.unhealthy(block))
         taker = self.capital.account if self.capital is not None else None
-        markets = read_markets(self.contracts, block) if unhealthy else {}
+        markets = read_markets(self.contracts, block)
         wanted = unhealthy if taker is None or not unhealthy or taker in unhealthy else [*unhealthy, taker]
         found = read_accounts(self.contracts, block, wanted)
-        self._refused = {key: at for key, at in self._refused.items() if key[0] in found}
+        self._refused = {key: at for key, at in self._refused.items() if key[0] in found or not key[0]}
         self._last = Snapshot(
             now=block.timestamp,
             keeper=int(self.signer.address, 16) if self.signer is not None else 1,
@@ -275,24 +324,24 @@ class Liquidator:
         return self._last
 
     def decide(self, snapshot: Snapshot) -> list[Decision]:
-        return decide(snapshot, self.capital)
+        liquidations = decide(snapshot, self.capital)
+        return [*liquidations, *deleveragings(snapshot, liquidations)]
 
     def act(self, actions: Sequence[Decision], log: Log, stop: threading.Event) -> None:
         """Those that the chain would accept now are sent together, in order."""
         assert self.signer is not None
+        asked = [self._call(action) for action in actions]
         calls: list[Call] = []
         sent: list[Decision] = []
-        for action in actions:
-            if stop.is_set():
-                break
-            call = self._call(action)
-            try:
-                gas = self.contracts.chain.estimate(call.to, call.data, sender=self.signer.address)
-            except Reverted as error:
-                self._refuse(action, error, log)
+        estimates = self.contracts.chain.estimates(asked, sender=self.signer.address)
+        for action, call, gas in zip(actions, asked, estimates, strict=True):
+            if isinstance(gas, Reverted):
+                self._refuse(action, gas, log)
                 continue
             calls.append(Call(call.to, call.data, gas=gas * GAS_PERCENT // 100, label=call.label))
             sent.append(action)
+        if stop.is_set():
+            return
         for action, receipt in zip(sent, self.signer.send_many(calls), strict=True):
             if receipt.ok:
                 self._report(receipt, log)
@@ -307,6 +356,8 @@ class Liquidator:
             return liquidator.prepare(
                 "takeOver", action.account, action.market_id, action.base, action.to_account, b"", []
             )
+        if isinstance(action, Deleverage):
+            return liquidator.prepare("deleverage", action.market_id, [])
         return liquidator.prepare("absorb", action.account, [])
 
     def _refuse(self, action: Decision, error: Reverted, log: Log, receipt: Receipt | None = None) -> None:
@@ -317,42 +368,5 @@ class Liquidator:
         log("refused" if receipt is None else "failed", **action.describe(), reason=error.reason, **tx)
 
     def _report(self, receipt: Receipt, log: Log) -> None:
-        for record in decode_all(decode_logs(receipt.logs, self.contracts.chain.registry)):
-            if isinstance(record, Liquidated):
-                log(
-                    "closed out",
-                    account=account_shown(record.account),
-                    market=record.market_id,
-                    base=shown(record.base),
-                    equity=shown(record.equity),
-                    maintenance=shown(record.maintenance),
-                    cost=shown(record.cost),
-                    reward=shown(record.reward),
-                    tx=receipt.tx_hash,
-                )
-            elif isinstance(record, TakenOver):
-                log(
-                    "taken over",
-                    account=account_shown(record.account),
-                    market=record.market_id,
-                    base=shown(record.base),
-                    discount=shown(record.discount),
-                    fee=shown(record.fee),
-                    tx=receipt.tx_hash,
-                )
-            elif isinstance(record, Absorbed):
-                log(
-                    "absorbed",
-                    account=account_shown(record.account),
-                    equity=shown(record.equity),
-                    reward=shown(record.reward),
-                    tx=receipt.tx_hash,
-                )
-            elif isinstance(record, DebtCovered):
-                log(
-                    "debt covered",
-                    account=account_shown(record.account),
-                    debt=shown(record.debt),
-                    by_fund=shown(record.by_fund),
-                    by_pool=shown(record.by_pool),
-                )
+        for event, fields in told(decode_all(decode_logs(receipt.logs, self.contracts.chain.registry))):
+            log(event, **fields, tx=receipt.tx_hash)

@@ -121,6 +121,11 @@ class Publish:
     def key(self) -> tuple[int, str]:
         return self.market_id, self.why
 
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What nobody else may have in hand when this is sent."""
+        return (f"price:{self.market_id}",)
+
     def describe(self) -> Fields:
         return {"do": "publish", "market": self.market_id, "price": shown(self.price), "why": self.why}
 
@@ -136,6 +141,11 @@ class Report:
     @property
     def key(self) -> tuple[int, str]:
         return self.market_id, self.name
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What nobody else may have in hand when this is sent."""
+        return (f"report:{self.market_id}:{self.name}",)
 
     def describe(self) -> Fields:
         return {"do": "report", "market": self.market_id, "source": self.name}
@@ -155,6 +165,11 @@ class Push:
     @property
     def key(self) -> tuple[int, str, str]:
         return self.market_id, self.name, self.why
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What nobody else may have in hand when this is sent."""
+        return (f"push:{self.market_id}:{self.name}",)
 
     def describe(self) -> Fields:
         where = {"market": self.market_id, "source": self.name}
@@ -176,6 +191,11 @@ class Swap:
     @property
     def key(self) -> tuple[int, str, str]:
         return self.market_id, self.name, self.why
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What nobody else may have in hand when this is sent."""
+        return (f"swap:{self.pool}",)
 
     def describe(self) -> Fields:
         where = {"market": self.market_id, "source": self.name}

@@ -12,21 +12,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any, Protocol, TypeVar, runtime_checkable
 
+from plimsoll.chain.abi import AbiError
 from plimsoll.chain.rpc import RpcError, RpcUnavailable
+from plimsoll.chain.sending import CarefulSigner
 from plimsoll.chain.transactions import Block, Chain, Reverted, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import from_wad
+from plimsoll.keepers.guard import Guard, Halted
+from plimsoll.keepers.sight import Sight
+from plimsoll.keepers.store import StoreUnavailable
 
 S = TypeVar("S")
 A = TypeVar("A", bound="Action")
 
 Fields = Mapping[str, Any]
-NODE = "node"
+NODE, STORE, HALTED = "node", "store", "halted"
+"""Kinds of trouble: the first two change their words from one failure to the next, and are said once."""
+HALTED_EXIT = 3
 
 
 class Action(Protocol):
@@ -78,14 +85,17 @@ class Log:
 
     def __init__(self, keeper: str, stream: IO[str] | None = None) -> None:
         self.keeper = keeper
+        self.heard: Callable[[str, Fields], None] = lambda event, fields: None
+        """Told of every line, with its event and fields: metrics count them."""
         self._stream = stream
         self._lock = threading.Lock()
 
     def __call__(self, event: str, **fields: Any) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"time": now, "keeper": self.keeper, "event": event} | fields, default=str)
-        with self._lock:
+        with self._lock, suppress(OSError):  # a disk that is full stops no keeper: the line is lost, its count is not
             print(line, file=self._stream or sys.stdout, flush=True)
+        self.heard(event, fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,7 @@ class Runner:
         pace: Pace | None = None,
         log: Log | None = None,
         stop: threading.Event | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """Raises UserError where there is nobody to sign and it isn't a dry run."""
         if signer is None and not dry_run:
@@ -126,61 +137,119 @@ class Runner:
         self.pace = pace or Pace()
         self.log = log or Log(job.name)
         self.stop = stop or threading.Event()
+        self.guard = guard or Guard(job.name, None, signer)
+        self.sight = Sight()
+        if isinstance(signer, CarefulSigner):
+            signer.tell = self.log
         self._unsure = True
         """Whether a transaction of this address may be under way: at the start, and after every trouble."""
-        self._trouble = ""
         self._since = 0.0
         self._failures = 0
         self._said: frozenset[Hashable] = frozenset()
+        self._is_low = False
+        self._last, self._when = "", 0.0
 
     def run(self, rounds: int | None = None) -> int:
         """Until stopped, or for a number of rounds. Returns the exit code. Raises UserError if it can't start."""
+        self.start()
+        until = None if rounds is None else self.sight.rounds + rounds
+        while not self.stop.is_set() and self.sight.rounds != until:
+            if self.once() and self.sight.rounds != until:
+                self.stop.wait(self.pace.poll)
+        return self.end()
+
+    def start(self) -> None:
+        """Say what it is and does. Raises UserError if it can't."""
         started = dict(self.job.check())
         if not self.dry_run and self.signer is not None:
             started["address"] = self.signer.address
         self.log("started", chain=self.chain.chain_id, dry_run=self.dry_run, **started)
-        last, when = "", 0.0
-        while not self.stop.is_set() and rounds != 0:
-            try:
-                block = self.chain.block()
-                if block.hash != last or time.monotonic() - when >= self.pace.idle:
-                    if rounds is not None:
-                        rounds -= 1
-                    self.round(block)
-                    last, when = block.hash, time.monotonic()
-                self._recovered()
-            except (RpcUnavailable, RpcError) as error:
-                self._failed(NODE, error)
-                continue
-            except (UserError, Reverted) as error:
-                self._failed("blocked", error)
-                continue
-            if rounds != 0:
-                self.stop.wait(self.pace.poll)
+
+    def end(self) -> int:
+        """Leave nothing standing. Returns the exit code: 3 where the breaker was open."""
         self._withdraw("stopped")
+        self.guard.leave()
         self.log("stopped")
-        return 0
+        return HALTED_EXIT if self.guard.halted else 0
+
+    def once(self) -> bool:
+        """A round where there is a new block, or none for a while. False, after a wait, where it failed."""
+        try:
+            block = self.chain.block()
+            if block.hash != self._last or time.monotonic() - self._when >= self.pace.idle:
+                self.sight.rounds += 1
+                self.round(block)
+                self._last, self._when = block.hash, time.monotonic()
+            self._recovered()
+        except (RpcUnavailable, RpcError, AbiError) as error:  # the last: an answer that makes no sense
+            return self._failed(NODE, error)
+        except StoreUnavailable as error:
+            return self._failed(STORE, error)
+        except Halted as error:
+            return self._failed(HALTED, error)
+        except (UserError, Reverted) as error:
+            return self._failed("blocked", error)
+        return True
 
     def round(self, block: Block) -> None:
         """One look at the chain, and what follows from it."""
-        if self._unsure and not self.dry_run and not self._settled():
+        started = time.monotonic()
+        self.guard.watch(block)
+        self._warn()
+        self.sight.saw(block)
+        self.guard.beat(**self.sight.shown())
+        if not self.dry_run and not (self._is_sender() and self._settled()):
             return
         actions = self.job.decide(self.job.observe(block))
+        self.sight.due = sum(getattr(one, "claims", None) != () for one in actions)  # what is only left costs nothing
         if self.dry_run:
             self._say(actions)
         elif actions and not self.stop.is_set():
+            self._act(actions, block)
+        self.sight.took(time.monotonic() - started)
+
+    def _act(self, actions: Sequence[Action], block: Block) -> None:
+        """On what nobody else has in hand; what was done until an outage is found out before the next round."""
+        self._unsure = True
+        if isinstance(self.signer, CarefulSigner) and not self.signer.is_clear():
+            return
+        ours = self.guard.claimed(actions, block)
+        if ours:
+            self.job.act(ours, self.log, self.stop)
+            self.guard.give_back(ours, self.chain.block_number)
+        self._unsure = False
+
+    def _warn(self) -> None:
+        """That gas will run out, when it is news."""
+        checks = self.guard.checks
+        if checks is not None and checks.is_low != self._is_low:
+            self._is_low = checks.is_low
+            self.log("balance low" if self._is_low else "balance restored", ether=shown(checks.balance or 0))
+
+    def _is_sender(self) -> bool:
+        """Whether nobody else sends from our address; said when it changes."""
+        before = self.guard.is_standby
+        if self.guard.may_send() and before:
+            self.log("takes over")
             self._unsure = True
-            self.job.act(actions, self.log, self.stop)
-            self._unsure = False
+        elif self.guard.is_standby and not before:
+            self.log("standby", reason="another process sends from this address")
+        return not self.guard.is_standby
 
     def _settled(self) -> bool:
         """Whether nothing of this address is under way, so that what it did shows in the state."""
+        if not self._unsure:
+            return True
         assert self.signer is not None
-        self.signer.forget_nonce()
-        pending = self.chain.nonce(self.signer.address, "pending")
-        mined = self.chain.nonce(self.signer.address, "latest")
-        if pending > mined:
-            raise UserError(f"{pending - mined} transactions of {self.signer.address} are not mined yet")
+        if isinstance(self.signer, CarefulSigner):
+            if not self.signer.settle():
+                return False
+        else:
+            self.signer.forget_nonce()
+            pending = self.chain.nonce(self.signer.address, "pending")
+            mined = self.chain.nonce(self.signer.address, "latest")
+            if pending > mined:
+                raise UserError(f"{pending - mined} transactions of {self.signer.address} are not mined yet")
         self._unsure = False
         return True
 
@@ -192,27 +261,31 @@ class Runner:
                 self.log("would", **action.describe())
         self._said = frozenset(due)
 
-    def _failed(self, kind: str, error: Exception) -> None:
-        """Say it where it is news, and wait."""
-        trouble = kind if kind == NODE else f"{kind}: {error}"
-        if trouble != self._trouble:
-            if not self._trouble:
+    def _failed(self, kind: str, error: Exception) -> bool:
+        """Say it where it is news, and wait. Always False."""
+        trouble = kind if kind in (NODE, STORE) else f"{kind}: {error}"
+        if trouble != self.sight.trouble:
+            if not self.sight.trouble:
                 self._since, self._failures = time.monotonic(), 0
             self.log("trouble", kind=kind, reason=" ".join(str(error).split()))
-            self._trouble = trouble
+            self.sight.trouble = trouble
         self._failures += 1
         self._unsure = True
         self._withdraw(kind)
+        if kind != STORE:
+            with suppress(StoreUnavailable):
+                self.guard.beat(**self.sight.shown())
         self.stop.wait(self.pace.wait(self._failures))
+        return False
 
     def _withdraw(self, why: str) -> None:
         if not self.dry_run and isinstance(self.job, Withdraws):
             self.job.withdraw(why, self.log)
 
     def _recovered(self) -> None:
-        if self._trouble:
+        if self.sight.trouble:
             self.log("recovered", seconds=round(time.monotonic() - self._since, 1))
-            self._trouble, self._failures = "", 0
+            self.sight.trouble, self._failures = "", 0
 
 
 @contextmanager
@@ -230,11 +303,11 @@ def stopping(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, previous)
 
 
-def run_until_signalled(make: Callable[[threading.Event], Runner]) -> int:
-    """Run a keeper as a process: build it, then run it until a signal. Returns the exit code."""
+def run_until_signalled(run: Callable[[threading.Event], int]) -> int:
+    """Run a keeper as a process: what is given runs until the event is set, which a signal does. Its exit code."""
     stop = threading.Event()
     with stopping(stop):
-        return make(stop).run()
+        return run(stop)
 
 
 def shown(wad: int) -> str:

@@ -25,6 +25,8 @@ from plimsoll.sdk.words import Configuration
 
 SIGNERS = 3
 HALVINGS = 5
+MOST_IN_A_ROUND = 16
+"""Liquidations of one moment."""
 MAX_SPREAD_BPS = 6
 """How far the signers who are not in the middle are from it."""
 
@@ -187,7 +189,7 @@ class Liquidations:
                 refused={},
                 taker=account_snapshot(mirror, taker) if taker is not None else None,
             )
-        return [_action(decision) for decision in liquidator.decide(snapshot, self._capital)]
+        return [_action(decision) for decision in liquidator.decide(snapshot, self._capital, MOST_IN_A_ROUND)]
 
     def bargain(self, account: int) -> TakeOver | None:
         """The part of an unhealthy account's largest position that pays best to take over now; None where none does."""
@@ -236,7 +238,7 @@ class Liquidations:
                 return 0
 
 
-def _action(decision: liquidator.Decision) -> Action:
+def _action(decision: liquidator.Liquidation) -> Action:
     match decision:
         case liquidator.CloseOut(account, market_id):
             return CloseOut(account, market_id)

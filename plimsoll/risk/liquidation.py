@@ -16,7 +16,7 @@ from plimsoll.risk.shutdown import is_closing
 from plimsoll.risk.state import State
 from plimsoll.risk.trade import chunk_cost, keeper_reward, loss, released_maintenance
 
-LIQUIDATE_GAS = 75_000
+LIQUIDATE_GAS = 65_000
 ABSORB_GAS = 40_000
 ABSORB_GAS_A_POSITION = 80_000
 TRANSACTION_GAS, TRANSACTION_BYTES = 60_000, 100

@@ -53,16 +53,20 @@ class Plimsoll(Views):
                 token.transact(signer, "approve", vault.address, amount)
             return vault.transact(signer, "deposit", self._own(account), amount)
 
-    def withdraw(self, dollars: Amount, account: int | None = None, to: str | None = None) -> Receipt:
+    def withdraw(
+        self, dollars: Amount, account: int | None = None, to: str | None = None, *, to_l1: bool = False
+    ) -> Receipt:
         """Tokens out of an account to an address, by default the signer's own; "all" takes what can leave.
 
-        What a closed market left in the account is settled first.
+        What a closed market left in the account is settled first. With `to_l1` the address is one on L1, paid there
+        once the withdrawal is proven and final (`plimsoll.sdk.rollup.withdrawals`).
         """
         account = self._own(account)
         settle_all(self.contracts, self.signer, account)
         amount = self._leaving(dollars, account, "withdraw")
+        door = self.contracts.of("L2Gateway") if to_l1 else self.contracts.vault
         with self._refusals("withdraw"):
-            return self.contracts.vault.transact(self.signer, "withdraw", account, amount, to or self.signer.address)
+            return door.transact(self.signer, "withdraw", account, amount, to or self.signer.address)
 
     def transfer(self, from_account: int, to_account: int, dollars: Amount) -> Receipt:
         """Cash between two accounts of the signer; "all" takes what can leave. Settles first, as `withdraw` does."""

@@ -48,9 +48,9 @@ def logs_between(chain: Chain, addresses: Sequence[str], topics: Sequence[Any], 
 class Follower:
     """Events of some contracts since a block: `poll` gives those not given before.
 
-    Where the chain is shorter than it was (restarted, or restored from a snapshot), all is given again and `restarts`
-    counts one more. The last blocks are always read again; what was in a block that was exchanged is not taken back,
-    so check what events claim before acting on it.
+    Where blocks that were read are no longer the chain's (a reorganisation, a restart, a restored snapshot), all is
+    given again and `restarts` counts one more: forget what was fed before. The last blocks are always read again, for
+    nodes whose logs come later than their blocks.
     """
 
     def __init__(self, chain: Chain, addresses: Sequence[str], events: Sequence[bytes], *, from_block: int = 0) -> None:
@@ -61,14 +61,17 @@ class Follower:
         self._topics: list[Any] = [list(events)] if events else []
         self._from_block = from_block
         self._next = from_block
+        self._tip = ""
+        """The hash of the last block that was read."""
         self._seen: set[tuple[int, str, int]] = set()
 
     def poll(self, last: int | None = None) -> list[Log]:
         """New logs up to block `last`, the newest where not given, in order."""
         last = self.chain.block_number if last is None else last
-        if last < self._next - 1:
+        if last < self._next - 1 or self._is_exchanged():
             self.restarts += 1
             self._next, self._seen = self._from_block, set()
+        tip = self.chain.block(last).hash  # before the logs: what changes while they are read is seen the next time
         first = max(self._from_block, self._next - OVERLAP_BLOCKS)
         logs = logs_between(self.chain, self._addresses, self._topics, first, last)
         fresh = [log for log in logs if _key(log) not in self._seen]
@@ -76,8 +79,12 @@ class Follower:
         self._seen = {key for key in self._seen if key[0] > kept} | {
             _key(log) for log in logs if log.block_number > kept
         }
-        self._next = last + 1
+        self._next, self._tip = last + 1, tip
         return fresh
+
+    def _is_exchanged(self) -> bool:
+        """Whether the last block that was read is another one by now; all before it are its ancestors."""
+        return bool(self._tip) and self.chain.block(self._next - 1).hash != self._tip
 
 
 def _key(log: Log) -> tuple[int, str, int]:

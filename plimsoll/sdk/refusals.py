@@ -143,6 +143,14 @@ _WORDS: dict[str, Callable[[Values], str]] = {
         f"the account would be less healthy than before: equity {format_usd(v['equity'])}, "
         f"maintenance {format_usd(v['maintenance'])}"
     ),
+    "L2Gateway_NotPermitted": lambda v: (
+        f"{v['caller']} is neither the owner of account {v['account']:#x} nor the address that acts for him from L1"
+    ),
+    "L2Gateway_InvalidRecipient": lambda v: (
+        f"{v['to']} can't be paid; an agent is paid at his own L1 address only, and nobody at the zero address"
+    ),
+    "L2Gateway_NotReduceOnly": lambda v: "an owner's agent places orders that only reduce",
+    "L2Gateway_NothingToClaim": lambda v: f"{v['claimant']} has nothing to claim of account {v['account']:#x}",
     "ERC20InsufficientBalance": lambda v: "the wallet holds fewer tokens than that",
     "ERC20InsufficientAllowance": lambda v: "the vault may not take that many tokens; approve it first",
 }

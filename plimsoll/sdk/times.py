@@ -32,3 +32,13 @@ def date(seconds: int) -> str:
     if seconds > LAST_DATE:
         return str(seconds)
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def span(seconds: int) -> str:
+    """How long in the two largest units: "6 d 23 h", "12 min 5 s", "40 s"."""
+    parts: list[str] = []
+    for unit, size in (("d", SECONDS_PER_DAY), ("h", SECONDS_PER_HOUR), ("min", SECONDS_PER_MINUTE), ("s", 1)):
+        number, seconds = divmod(seconds, size)
+        if number or (unit == "s" and not parts):
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2])

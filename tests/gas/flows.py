@@ -15,7 +15,20 @@ from plimsoll.devnet.anvil import Anvil, AnvilSettings
 from plimsoll.sdk.oracle import Publisher
 from tests.gas.vendors import Vendors
 from tests.support.anvil_evm import AnvilEvm
-from tests.support.core import BTC, ETH, KEEPER, PRICES, STOP_LOSS, WAD, Core, account_id, actor, deploy_core, owner_of
+from tests.support.core import (
+    BTC,
+    ETH,
+    KEEPER,
+    PRICES,
+    RISK,
+    STOP_LOSS,
+    WAD,
+    Core,
+    account_id,
+    actor,
+    deploy_core,
+    owner_of,
+)
 from tests.support.evm import Contract, Receipt
 from tests.support.oracle import CONFIG, SIGNER_KEYS, deploy_aggregator, deploy_api3, pull
 from tests.support.signed import Signed
@@ -153,6 +166,7 @@ def _measure(lab: Lab) -> dict[str, Measured]:
     _measure_liquidations(lab, flows, market_order, place, settle)
     _measure_flash(lab, flows, market_order, place, settle)
     _measure_deleverage(lab, flows)
+    _measure_small_liquidations(lab, flows, market_order, place, settle)
     flows["oracle_update_vendors"] = _vendors_update(lab)
     return flows
 
@@ -247,6 +261,35 @@ def _measure_liquidations(lab: Lab, flows: dict[str, Measured], market_order: An
     for _ in range(3):
         lab.tick(20)
     flows["absorb"] = lab.measure(lambda: core.liquidator.absorb(victims[2], [], sender=KEEPER))
+
+
+def _measure_small_liquidations(
+    lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any
+) -> None:
+    """Positions near the smallest, whose keepers are paid for their gas: one alone, and two in one transaction."""
+    core = lab.core
+    core.give_pool(20_000_000)
+    core.liquidator.setGasMarket(ETH, sender=RISK)
+    batcher = lab.evm.deploy("Batcher")
+    core.fund_account(account_id(batcher), 10)
+    victims = [core.trader(f"small victim {number}", 100, isolated_market=ETH) for number in range(5)]
+    for victim in victims:
+        order = market_order(WAD * 3 // 5, victim)
+        place(order)
+        settle(order)
+    lab.prices[ETH] = lab.prices[ETH] * 960 // 1_000
+    for _ in range(3):
+        lab.tick(20)
+    core.liquidator.liquidate(victims[0], ETH, [], sender=KEEPER)
+    flows["liquidate_small"] = lab.measure(lambda: core.liquidator.liquidate(victims[1], ETH, [], sender=KEEPER))
+
+    def batch(*accounts: int) -> Measured:
+        calls = [core.liquidator.liquidate.encode(account, ETH, []) for account in accounts]
+        return lab.measure(lambda: batcher.run([core.liquidator.address] * len(calls), calls, sender=KEEPER))
+
+    alone = batch(victims[2])
+    pair = batch(*victims[3:])
+    flows["liquidate_second"] = Measured(pair.gas - alone.gas, pair.calldata_bytes - alone.calldata_bytes)
 
 
 def _measure_flash(lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any) -> None:

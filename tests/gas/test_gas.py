@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.gas.__main__ import SNAPSHOT
+from plimsoll.risk.liquidation import LIQUIDATE_GAS
+from tests.gas.__main__ import README, SNAPSHOT, with_figures
 from tests.gas.flows import CEILINGS, UPDATE_CEILING, Measured, measure_all
 
 
@@ -21,6 +22,19 @@ def test_gas__every_flow__equals_the_committed_snapshot(measured: dict[str, Meas
     pairs = {name: (snapshot.get(name), now.get(name)) for name in snapshot | now}
     changed = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     assert not changed, f"gas (committed, now) changed: {changed}; if it should, `make gas` and say why in the commit"
+
+
+def test_gas__readme__has_the_figures_of_the_snapshot() -> None:
+    text = README.read_text()
+    assert with_figures(text, {name: one["gas"] for name, one in json.loads(SNAPSHOT.read_text()).items()}) == text
+    assert with_figures("| match (two) | 1 | 2 |", {"match": 1_234}) == "| match (two) | 1,234 | 2 |"
+
+
+def test_gas__second_liquidation_of_a_transaction__costs_more_than_it_is_paid_for(
+    measured: dict[str, Measured],
+) -> None:
+    """LQ-05: else a contract that liquidates its own accounts, many at once, would earn by it."""
+    assert measured["liquidate_second"].gas > LIQUIDATE_GAS
 
 
 @pytest.mark.parametrize("flow", CEILINGS)

@@ -18,7 +18,7 @@ from typing import Any
 from eth_utils import keccak
 
 from plimsoll.chain.abi import address_of, checksum
-from tests.support.evm import DEPLOYER, Contract, Evm, Receipt, known
+from tests.support.evm import DEPLOYER, ZERO_ADDRESS, Contract, Evm, Receipt, known
 
 WAD = 10**18
 ETH, BTC = 1, 2
@@ -31,6 +31,9 @@ ADMIN_ROLE, RISK_ROLE, GUARDIAN_ROLE, LISTING_ROLE = range(4)
 MAX_PRICE = 2**256 - 1
 POOL_DOLLARS = 20_000_000
 FUND_DOLLARS = 1_000_000
+
+
+L2_MESSENGER, L2_BRIDGE = "0x4200000000000000000000000000000000000007", "0x4200000000000000000000000000000000000010"
 
 
 def actor(name: str) -> str:
@@ -128,6 +131,8 @@ class Core:
     pool: Contract
     fund: Contract
     lens: Contract
+    gateway: Contract | None
+    """None where there is no bridge."""
     addresses: dict[str, str]
     """The struct Core that the constructors took."""
     prices: dict[int, int] = field(default_factory=dict)
@@ -383,16 +388,19 @@ def deploy_core(
     fund_dollars: int = 0,
     market_contract: str = "PerpMarket",
     oracle: Contract | None = None,
+    l1_gateway: str | None = None,
 ) -> Core:
     """Deploy everything, list the first `markets` of ETH and BTC and record their prices now.
 
     Pool and fund get their capital from `PROVIDER`, who enters through requests: a minute passes for each. Another
-    oracle than the mock has to have prices of its own: none is recorded.
+    oracle than the mock has to have prices of its own: none is recorded. With an `l1_gateway` there is a gateway to L1
+    too, with mocks of messenger and bridge at their places.
     """
     token = evm.deploy("MockToken", "Dollar", "USD", decimals)
     governance = evm.deploy("Governance", ADMIN)
     records = oracle or evm.deploy("MockPriceRecords")
-    names = ("vault", "operations", "market", "configurator", "matching", "order_book", "liquidator", "pool", "fund")
+    names = ["vault", "operations", "market", "configurator", "matching", "order_book", "liquidator", "pool", "fund"]
+    names += [] if l1_gateway is None else ["gateway"]
     first = evm.nonce(DEPLOYER)
     at = {name: created_address(DEPLOYER, first + number) for number, name in enumerate(names)}
     addresses = {
@@ -409,6 +417,7 @@ def deploy_core(
         "fund": at["fund"],
         "oracle": records.address,
         "treasury": TREASURY,
+        "gateway": at.get("gateway", ZERO_ADDRESS),
     }
     contracts = {
         "vault": evm.deploy("MarginVault", addresses),
@@ -421,10 +430,14 @@ def deploy_core(
         "pool": evm.deploy("LiquidityPool", addresses, "Plimsoll Pool", "pPOOL"),
         "fund": evm.deploy("InsuranceFund", addresses, "Plimsoll Insurance", "pFUND"),
     }
+    if l1_gateway is not None:
+        for address, mock in ((L2_MESSENGER, "MockMessenger"), (L2_BRIDGE, "MockBridge")):
+            evm.set_code(address, known().type(mock).artifact.runtime)
+        contracts["gateway"] = evm.deploy("L2Gateway", addresses, l1_gateway)
     for name, contract in contracts.items():
         assert contract.address == at[name], f"{name} is at {contract.address}, not at {at[name]}"
     contracts["lens"] = evm.deploy("Lens", addresses)
-    core = Core(evm, token, governance, records, **contracts, addresses=addresses)  # type: ignore[arg-type]
+    core = Core(evm, token, governance, records, **{"gateway": None, **contracts}, addresses=addresses)  # type: ignore[arg-type]
     _set_roles(core)
 
     for market in (ETH, BTC)[:markets]:

@@ -39,6 +39,8 @@ class EvmNode(RpcClient):
         self.sent: list[dict[str, Any]] = []
         """Receipts of all transactions sent through this node."""
         self.calls = 0
+        self.forks = self.forked_at = 0
+        """How often the chain was exchanged, from which block on the last time."""
         self._logs: list[dict[str, Any]] = []
         self._nonces: dict[str, int] = {}
         self._requests: dict[str, dict[str, str]] = {}
@@ -220,7 +222,7 @@ class EvmNode(RpcClient):
         return self.evm.block_number if block in ("latest", "pending") else int(block, 16)
 
     def _hash(self, number: int) -> str:
-        return "0x" + keccak(text=f"{number} {self.evm.timestamp if number == self.evm.block_number else ''}").hex()
+        return "0x" + keccak(text=f"{number} {self.forks if number >= self.forked_at else 0}").hex()
 
 
 def _matches(topics: Sequence[str], wanted: Sequence[Any]) -> bool:

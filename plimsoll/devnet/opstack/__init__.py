@@ -32,11 +32,11 @@ What it is not: L2's blocks are the L2 node's own and not derived from data on L
 transaction of the L1 attributes comes with each new L1 block only, not with each L2 block.
 """
 
-from plimsoll.devnet.opstack.deposits import Deposit, aliased
 from plimsoll.devnet.opstack.proposals import Proposal
 from plimsoll.devnet.opstack.settings import OpStackSettings
 from plimsoll.devnet.opstack.stack import OpStack, deploy_op_stack
-from plimsoll.devnet.opstack.withdrawals import OutputRoot, Proof, Withdrawal
+from plimsoll.sdk.rollup.derivation import Deposit, aliased
+from plimsoll.sdk.rollup.proofs import OutputRoot, Proof, Withdrawal
 
 __all__ = [
     "Deposit",

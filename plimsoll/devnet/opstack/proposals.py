@@ -13,8 +13,8 @@ from plimsoll.core.errors import UserError
 from plimsoll.devnet.opstack.contracts import deployed
 from plimsoll.devnet.opstack.layer1 import CANNON, INIT_BOND, Layer1
 from plimsoll.devnet.opstack.settings import OpStackSettings, role_key
-from plimsoll.devnet.opstack.withdrawals import output_root
 from plimsoll.devnet.state import is_forgotten
+from plimsoll.sdk.rollup.proofs import output_root
 
 IN_PROGRESS, CHALLENGER_WINS, DEFENDER_WINS = range(3)
 """States of a game."""

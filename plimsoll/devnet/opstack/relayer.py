@@ -21,11 +21,12 @@ from plimsoll.chain.contracts import Deployed, Occurrence
 from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Block, BlockId, Chain, Receipt
 from plimsoll.core.errors import UserError
-from plimsoll.devnet.opstack.deposits import Attributes, Deposit, user_deposit
+from plimsoll.devnet.opstack.deposits import Attributes, failing
 from plimsoll.devnet.opstack.layer1 import Layer1
 from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
 from plimsoll.devnet.opstack.sequencer import Sequencer, is_collision
 from plimsoll.devnet.state import is_forgotten
+from plimsoll.sdk.rollup.derivation import Deposit, user_deposit
 
 _NO_HASH = "0x" + "00" * 32
 
@@ -147,7 +148,7 @@ class Relayer:
 
         One that anvil refuses for want of gas or ether fails on L2 in another form, under another hash.
         """
-        for form in (deposit, deposit.failed()):
+        for form in (deposit, failing(deposit)):
             known = self._l2.rpc.call("eth_getTransactionByHash", form.tx_hash)
             if known is not None and known["blockNumber"] is not None:
                 return self._l2.wait_for(form.tx_hash), False
@@ -156,7 +157,7 @@ class Relayer:
         except RpcError as error:
             if is_collision(error):  # its sender's other transaction doesn't get mined
                 raise
-            return self._sequencer.include(deposit.failed()), True
+            return self._sequencer.include(failing(deposit)), True
 
     def _follow_reorganisation(self) -> None:
         """Take L2 back to its newest block that builds on what is L1 now."""

@@ -20,7 +20,7 @@ from plimsoll.chain.abi import address_of
 from plimsoll.chain.rpc import RpcError, RpcUnavailable
 from plimsoll.chain.transactions import Chain, Receipt
 from plimsoll.core.errors import UserError
-from plimsoll.devnet.opstack.deposits import DEPOSIT_TYPE, Deposit
+from plimsoll.sdk.rollup.derivation import DEPOSIT_TYPE, Deposit
 
 BUILD_SECONDS = 0.01
 INCLUDE_SECONDS = 30.0

@@ -20,8 +20,8 @@ from plimsoll.devnet.opstack.relayer import Relayer
 from plimsoll.devnet.opstack.sequencer import Sequencer
 from plimsoll.devnet.opstack.settings import L1_CHAIN_ID, OpStackSettings
 from plimsoll.devnet.opstack.token import bridged_token, prepare_bridged_token
-from plimsoll.devnet.opstack.withdrawals import Proof, Withdrawal, prove_withdrawal, withdrawals_in
 from plimsoll.devnet.state import Snapshot, restore_snapshot, take_snapshot
+from plimsoll.sdk.rollup.proofs import Proof, Withdrawal, prove_withdrawal, withdrawals_in
 
 L1_GAS_LIMIT = 60_000_000
 BRIDGE_GAS = 200_000

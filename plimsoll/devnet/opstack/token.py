@@ -12,10 +12,10 @@ from plimsoll.chain.contracts import Deployed
 from plimsoll.chain.transactions import Call, Chain, Receipt, Signer
 from plimsoll.devnet.accounts import dev_account
 from plimsoll.devnet.opstack.contracts import bedrock_interface, creation, deployed
-from plimsoll.devnet.opstack.deposits import Deposit
 from plimsoll.devnet.opstack.layer1 import proxies, token_address
 from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, install_predeploys
 from plimsoll.devnet.opstack.sequencer import Sequencer
+from plimsoll.sdk.rollup.derivation import Deposit
 
 NAME, SYMBOL, DECIMALS = "USD Coin", "USDC", 6
 MINT_GAS = 200_000

@@ -198,7 +198,7 @@ def test_command__deploys_with_ape__and_leaves_nothing_behind(built: None, tmp_p
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     log_text = (tmp_path / "log").read_text()
-    assert "devnet: 40 transactions" in log_text
+    assert "devnet: 41 transactions" in log_text
     assert re.search(r"^L1: http://127\.0\.0\.1:\d+, chain 900$", log_text, re.MULTILINE)
     assert "a withdrawal waits: 60 s game clock, 60 s air gap, 120 s after its proof" in log_text
     assert "rollup   " not in log_text

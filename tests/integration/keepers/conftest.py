@@ -45,6 +45,8 @@ class Bot:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
         )
         self.lines: list[dict[str, Any]] = []
+        self.others: list[str] = []
+        """What it printed beside them."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -53,6 +55,8 @@ class Bot:
         for line in self.process.stdout:
             if line.startswith("{"):
                 self.lines.append(json.loads(line))
+            else:
+                self.others.append(line)
 
     def said(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line["event"] == event]
@@ -144,19 +148,26 @@ class Door:
 
 
 class Miner:
-    """Mines a block of one second after the other, each of them in `SECOND`."""
+    """Mines one block after the other: of a second each, and every `SECOND`, unless a test says otherwise."""
 
     def __init__(self, devnet: Devnet) -> None:
         self._rpc = RpcClient(devnet.node.url)
         self._time = devnet.now
         self._stop = threading.Event()
+        self.paused = False
+        self.wait = SECOND
+        """Between blocks, as the machine sees it."""
+        self.block_time = 1
+        """The same as the chain sees it, seconds."""
         self._rpc.call("evm_setAutomine", False)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(SECOND):
-            self._time += 1
+        while not self._stop.wait(self.wait):
+            if self.paused:
+                continue
+            self._time += self.block_time
             self._rpc.batch([("evm_setNextBlockTimestamp", [self._time]), ("evm_mine", [])])
 
     def stop(self) -> None:
@@ -168,13 +179,15 @@ class Miner:
 class Stage:
     """A devnet, its prices in a file that the publisher reads, and the keepers that run on it."""
 
-    def __init__(self, devnet: Devnet, folder: Path) -> None:
+    def __init__(self, devnet: Devnet, folder: Path, miner: Miner) -> None:
         self.devnet = devnet
+        self.miner = miner
         self.folder = folder
         self.bots: list[Bot] = []
         self.prices = folder / "prices.json"
         self.deployment = load(devnet.manifest_path)
         self._sent_at_boot = {name: self._nonce(name) for name in devnet.signers}
+        self._booted = devnet.chain.block_number
         self.set_prices(devnet.prices)
 
     def set_prices(self, prices: dict[str, int]) -> None:
@@ -201,14 +214,29 @@ class Stage:
             "job": job,
             "uri": uri or self.devnet.node.url,
             "deployment": str(self.devnet.manifest_path),
-            "key": self.devnet.signers[account].key,
             "prices": str(self.prices),
             **options,
         }
-        bot = Bot([sys.executable, "-m", "tests.integration.keepers.process", json.dumps(given)])
+        bot = Bot(
+            [sys.executable, "-m", "tests.integration.keepers.process", json.dumps(given)],
+            env={**os.environ, "KEY": self.devnet.signers[account].key},
+        )
         self.bots.append(bot)
         bot.wait_for("started")
         return bot
+
+    def reverted(self, account: str) -> list[str]:
+        """Transactions of an account that were mined and reverted: what it paid for nothing."""
+        chain, address = self.devnet.chain, self.devnet.signers[account].address.lower()
+        blocks = chain.rpc.batch(
+            [("eth_getBlockReceipts", [hex(number)]) for number in range(self._booted + 1, chain.block_number + 1)]
+        )
+        return [
+            receipt["transactionHash"]
+            for receipts in blocks
+            for receipt in receipts
+            if receipt["from"].lower() == address and int(receipt["status"], 16) == 0
+        ]
 
     def sent_by(self, account: str, block: str = "latest") -> int:
         """How many transactions of an account were mined since the boot; with "pending" those under way, too."""
@@ -222,7 +250,7 @@ class Stage:
 def stage(built: None, tmp_path: Path) -> Iterator[Stage]:
     with boot_devnet(folder=tmp_path) as devnet:
         miner = Miner(devnet)
-        stage = Stage(devnet, tmp_path)
+        stage = Stage(devnet, tmp_path, miner)
         try:
             yield stage
         finally:

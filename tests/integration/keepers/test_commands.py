@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from plimsoll.chain.build import ROOT, build_environment
-from tests.integration.keepers.conftest import Bot, Stage
+from tests.integration.keepers.conftest import Bot, Stage, until
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -165,3 +165,21 @@ def _is_one_line(result: Result, said: str) -> None:
     assert result.exit_code == 2, result.output
     assert result.output.startswith(said), result.output
     assert result.output.count("\n") == 1, result.output
+
+
+def test_keeper__status_and_reset__of_the_store(stage: Stage, run: Run, tmp_path: Path) -> None:
+    store = str(tmp_path / "keepers.sqlite")
+    empty = run("keeper", "status", "--store", store)
+    assert (empty.exit_code, empty.output) == (1, "no keeper has written into this store\n")
+    stage.start("publisher", "provider", store=store)
+    settlement = stage.start("settlement", "keeper", store=store)
+    until("both are there", lambda: run("keeper", "status", "--store", store).output.count("working") == 2)
+    shown = run("keeper", "status", "--store", store)
+    assert shown.exit_code == 0, shown.output
+    assert stage.devnet.signers["keeper"].address in shown.output
+    assert run("keeper", "reset", "--store", store).output == "the circuit breaker is closed already\n"
+    assert settlement.stop() == 0
+    assert "settlement" not in run("keeper", "status", "--store", store).output
+    _is_one_line(run("keeper", "status", "--store", "none"), "error: without a store nothing is known of the keepers")
+    away = run("keeper", "status", "--store", "redis://127.0.0.1:9/0")
+    _is_one_line(away, "error: store redis://127.0.0.1:9: ")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plimsoll.chain.rpc import NO_RETRY, Retry, RpcClient, RpcError, RpcUnavailable
+from plimsoll.chain.rpc import NO_RETRY, Retry, RpcClient, RpcError, RpcLimited, RpcUnavailable
 from plimsoll.core.errors import UserError
 
 FAST = Retry(attempts=3, first_wait_seconds=0.001, max_wait_seconds=0.002)
@@ -22,6 +22,8 @@ class Node(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.breaks = 0
+        self.limits = 0
+        self.retry_after = ""
         self.requests: list[Any] = []
         self.connections: set[tuple[str, int]] = set()
         self.reply: Callable[[Any], Any] | None = None
@@ -47,6 +49,13 @@ class Handler(BaseHTTPRequestHandler):
             self.server.breaks -= 1
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
+            return
+        if self.server.limits > 0:
+            self.server.limits -= 1
+            self.send_response(429)
+            self.send_header("Retry-After", self.server.retry_after)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         if self.server.reply is not None:
             answer = self.server.reply(body)
@@ -217,3 +226,48 @@ def test_wait_for_receipt__pending_then_mined__polls(node: Node) -> None:
 def test_client__no_http_address__is_a_user_error(url: str) -> None:
     with pytest.raises(UserError, match="node address"):
         RpcClient(url)
+
+
+# --- too many requests ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["eth_call", "eth_sendRawTransaction"])
+def test_call__limited__waits_and_asks_again(node: Node, method: str) -> None:
+    """A request that was refused for its number did nothing, so that even what changes something may go again."""
+    node.limits = 2
+    with RpcClient(node.url, retry=FAST) as rpc:
+        assert rpc.call(method, 1) == [1]
+    assert len(node.requests) == 3
+
+
+def test_call__limited_for_longer__raises_with_what_the_node_asks_for(node: Node) -> None:
+    node.limits, node.retry_after = 9, "0.01"
+    started = time.monotonic()
+    with RpcClient(node.url, retry=FAST) as rpc, pytest.raises(RpcLimited, match="HTTP 429") as raised:
+        rpc.call("eth_call")
+    assert raised.value.retry_after_seconds == 0.01
+    assert time.monotonic() - started >= 0.02
+    assert len(node.requests) == 3
+
+
+@pytest.mark.parametrize("said", ["", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "-5"])
+def test_call__limited__retry_after_of_no_sense__counts_as_nothing(node: Node, said: str) -> None:
+    node.limits, node.retry_after = 1, said
+    with RpcClient(node.url, retry=FAST) as rpc:
+        assert rpc.call("eth_call", 1) == [1]
+
+
+def test_call__limited_in_json__is_the_same(node: Node) -> None:
+    error = {"code": -32005, "message": "Your app has exceeded its compute units per second capacity"}
+    node.reply = lambda body: {"id": body["id"], "error": error}
+    with RpcClient(node.url, retry=FAST) as rpc, pytest.raises(RpcLimited, match="compute units"):
+        rpc.call("eth_call")
+    assert len(node.requests) == 3
+
+
+def test_name__address_with_a_key__shows_the_host_alone() -> None:
+    rpc = RpcClient("https://user:secret@node.example:8545/v2/secret?key=secret", retry=NO_RETRY, timeout_seconds=0.01)
+    assert rpc.name == "https://node.example:8545"
+    with pytest.raises(RpcUnavailable) as raised:
+        rpc.call("eth_call")
+    assert "secret" not in str(raised.value)

@@ -91,7 +91,7 @@ def test_parse__blanks__are_made_up_and_all_different() -> None:
     governance = loaded.governance
     made_up = [loaded.token, loaded.treasury, governance.governor, *governance.risk, *governance.guardian]
     assert len(set(made_up)) == len(made_up) == 5
-    assert len(loaded.blanks) == 14
+    assert len(loaded.blanks) == 15
     assert "market ETH/USD oracle source 4 feed <address of Chainlink's ETH/USD feed>" in loaded.blanks
 
 
@@ -308,15 +308,17 @@ def test_parse__sources_of_every_kind__ids_as_the_adapters_take_them() -> None:
     assert average.feed_id == "0x" + feed_id(POOL, 600, 6, 18, inverted=True).hex()
     assert (average.contract, average.pool_decimals, average.max_age) == (POOL, (6, 18), 3_600)
     assert found.source_kinds == {"api3", "chainlink", "datastreams", "pyth", "uniswap"}
-    assert contracts_of(found) == (*CONTRACTS, "DataStreamsAdapter", "PythAdapter", "UniswapV3Adapter")
+    assert contracts_of(found) == (*CONTRACTS, "DataStreamsAdapter", "PythAdapter", "UniswapV3Adapter", "L2Gateway")
 
 
 def test_contracts_of__no_such_source__only_what_is_always_there() -> None:
     devnet = load("devnet")
     least = [replace(one, sources=one.sources[:2] + one.sources[3:4]) for one in devnet.markets]
     assert {source.kind for one in least for source in one.sources} == {"api3", "chainlink"}
-    assert contracts_of(replace(devnet, markets=tuple(least))) == CONTRACTS
-    assert contracts_of(devnet) == (*CONTRACTS, "DataStreamsAdapter", "UniswapV3Adapter")
+    bare = replace(devnet, markets=tuple(least), l1_gateway="0x" + "00" * 20)
+    assert (bare.has_bridge, contracts_of(bare)) == (False, CONTRACTS)
+    assert devnet.has_bridge
+    assert contracts_of(devnet) == (*CONTRACTS, "DataStreamsAdapter", "UniswapV3Adapter", "L2Gateway")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from plimsoll.devnet.opstack.deposits import ALIAS_OFFSET, Attributes, Deposit, aliased, user_deposit
+from plimsoll.devnet.opstack.deposits import Attributes
 from plimsoll.devnet.opstack.predeploys import DEPOSITOR, PREDEPLOYS
+from plimsoll.sdk.rollup.derivation import ALIAS_OFFSET, Deposit, aliased, user_deposit
 
 L1_BLOCK = "0x9ba3933dc6ce43c145349770a39c30f9b647f17668f004bd2e05c80a2e7262f7"
 USER_SOURCE = "d0868c8764d81f1749edb7dec4a550966963540d9fe50aefce8cdb38ea7b2213"

@@ -150,10 +150,10 @@ def test_act__refused_by_the_chain__is_tried_at_the_next_record(
     keeper = start(world)
     world.chain.block()
 
-    def refuse(*args: Any, **options: Any) -> int:
-        raise Reverted(b"", "Liquidator_CapReached", {"marketId": 1})
+    def refuse(calls: list[Any], **options: Any) -> list[Reverted]:
+        return [Reverted(b"", "Liquidator_CapReached", {"marketId": 1}) for _ in calls]
 
-    monkeypatch.setattr(world.chain, "estimate", refuse)
+    monkeypatch.setattr(world.chain, "estimates", refuse)
     assert events(keeper.round()) == ["refused"]
     assert keeper.round() == []
     monkeypatch.undo()
@@ -168,14 +168,14 @@ def test_act__fails_on_the_chain__is_said_and_tried_later(
     """Between the simulation and the block somebody else took the chunk."""
     crash(world, 2_870)
     keeper = start(world)
-    real = world.chain.estimate
+    real = world.chain.estimates
 
-    def faster(*args: Any, **options: Any) -> int:
+    def faster(*args: Any, **options: Any) -> Any:
         gas = real(*args, **options)
         world.core.liquidator.liquidate(trader.account(), ETH, [])
         return gas
 
-    monkeypatch.setattr(world.chain, "estimate", faster)
+    monkeypatch.setattr(world.chain, "estimates", faster)
     [line] = keeper.round()
     assert line["event"] == "failed"
     assert keeper.round() == []
@@ -242,3 +242,19 @@ def test_watched__chain_restored__starts_again(world: World) -> None:
     world.node.forget()
     world.evm.block_number -= 5
     assert tracker.watched(world.chain.block()) == []
+
+
+def test_act__pool_could_not_pay__deleverages(world: World) -> None:
+    trader = world.trader("trader", 2_000_000)
+    world.open(trader, "ETH", "900")
+    keeper = start(world)
+    assert keeper.round() == []
+    pool = world.core.pool_account(ETH)
+    world.core.post(pool, 500_000 * WAD - world.core.cash(pool))  # it lost the rest elsewhere
+    world.tick(1)
+    [line] = keeper.round()
+    assert (line["event"], line["market"], line["side"]) == ("deleveraged", ETH, "long")
+    held = trader.position("ETH")
+    assert held is not None
+    assert 0 < held.base < 900 * WAD
+    assert keeper.round() == []

@@ -7,8 +7,17 @@ from dataclasses import replace
 import pytest
 
 from plimsoll.core.units import WAD
-from plimsoll.keepers import liquidator
-from plimsoll.keepers.liquidator import Absorb, Capital, CloseOut, Decision, Snapshot, TakeOver, decide
+from plimsoll.keepers.liquidator import (
+    Absorb,
+    Capital,
+    CloseOut,
+    Deleverage,
+    Liquidation,
+    Snapshot,
+    TakeOver,
+    decide,
+    deleveragings,
+)
 from plimsoll.risk.oracle import DOUBTFUL, GRACE
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot
 from tests.python.keepers.made_up import BTC, ETH, NOW, PRICE, TRADER, account, market, position
@@ -90,11 +99,10 @@ def test_decide__largest_market_of_the_account__goes_first() -> None:
     assert decision.market_id == BTC
 
 
-def test_decide__more_than_fit_a_round__are_left_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liquidator, "MAX_ACTIONS", 2)
+def test_decide__more_than_fit_a_round__are_left_for_the_next() -> None:
     markets = [market(long=3 * SIZE)]
     accounts = [sick(markets, number=number << 96) for number in (1, 2, 3)]
-    assert [one.account >> 96 for one in decide(snapshot(*accounts, markets=markets))] == [1, 2]
+    assert [one.account >> 96 for one in decide(snapshot(*accounts, markets=markets), most=2)] == [1, 2]
 
 
 # --- the cap of a window -----------------------------------------------------------------------------------------
@@ -189,7 +197,7 @@ def taker(markets: list[MarketSnapshot], dollars: int = 1_000_000) -> AccountSna
     return AccountSnapshot(CAPITAL, dollars * WAD, 0, dollars * WAD, 0, 0, 2**255 - 1, 0, ())
 
 
-def take_over(decisions: list[Decision]) -> TakeOver:
+def take_over(decisions: list[Liquidation]) -> TakeOver:
     [decision] = decisions
     assert isinstance(decision, TakeOver)
     return decision
@@ -249,10 +257,30 @@ def test_decide__keepers_own_account_is_the_sick_one__is_not_taken_into_itself()
 
 
 def test_describe__says_what_it_would_do() -> None:
-    done: list[Decision] = [
+    done: list[Liquidation] = [
         CloseOut(TRADER, ETH, WAD, WAD // 2),
         TakeOver(TRADER, ETH, -WAD, CAPITAL, 3),
         Absorb(TRADER),
     ]
     assert [one.describe()["do"] for one in done] == ["close out", "take over", "absorb"]
     assert done[0].describe()["reward"] == "0.5"
+
+
+# --- deleveraging --------------------------------------------------------------------------------------------------
+
+
+def test_deleveragings__pool_could_not_pay__is_due_where_no_liquidation_does_it() -> None:
+    """100 ETH short for a pool of 50,000 dollars is six times its capital; it may be three."""
+    poor, rich = market(long=SIZE, pool_cash=50_000 * WAD), market(BTC, long=SIZE)
+    found = snapshot(markets=[poor, rich])
+    assert deleveragings(found, []) == [Deleverage(ETH)]
+    assert deleveragings(found, [CloseOut(TRADER, ETH, WAD, 0)]) == []
+    assert deleveragings(found, [CloseOut(TRADER, BTC, WAD, 0)]) == [Deleverage(ETH)]
+    holder = sick([poor], number=7 << 96)
+    assert deleveragings(snapshot(holder, markets=[poor]), [Absorb(7 << 96)]) == []
+
+
+def test_deleveragings__refused_at_this_record__waits_for_the_next() -> None:
+    poor = market(long=SIZE, pool_cash=50_000 * WAD, sequence=5)
+    assert deleveragings(snapshot(markets=[poor], refused={(0, ETH): 5}), []) == []
+    assert deleveragings(snapshot(markets=[poor], refused={(0, ETH): 4}), []) == [Deleverage(ETH)]

@@ -202,12 +202,12 @@ def test_runner__no_key__is_refused(world: World) -> None:
 def test_run_until_signalled__sigterm__ends_with_zero(world: World) -> None:
     before = signal.getsignal(signal.SIGTERM)
 
-    def make(stop: threading.Event) -> Runner:
+    def run(stop: threading.Event) -> int:
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
         log = Log("scripted", io.StringIO())
-        return Runner(Scripted(), world.chain, None, dry_run=True, pace=Pace(poll=0.01), log=log, stop=stop)
+        return Runner(Scripted(), world.chain, None, dry_run=True, pace=Pace(poll=0.01), log=log, stop=stop).run()
 
-    assert run_until_signalled(make) == 0
+    assert run_until_signalled(run) == 0
     assert signal.getsignal(signal.SIGTERM) == before
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plimsoll.core.errors import UserError
-from plimsoll.sdk.times import LAST_DATE, LONGEST, date, moment
+from plimsoll.sdk.times import LAST_DATE, LONGEST, date, moment, span
 
 NOW = 1_764_000_000
 
@@ -49,3 +49,20 @@ def test_date__of_any_seconds__reads_in_utc() -> None:
     assert date(NOW) == "2025-11-24 16:00:00 UTC"
     assert date(LAST_DATE) == "9999-12-31 23:59:59 UTC"
     assert date(LAST_DATE + 1) == "253402300800"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (725, "12 min 5 s"),
+        (3_600, "1 h"),
+        (3_605, "1 h 5 s"),
+        (604_799, "6 d 23 h"),
+        (604_800, "7 d"),
+    ],
+)
+def test_span__seconds__the_two_largest_units(seconds: int, text: str) -> None:
+    assert span(seconds) == text

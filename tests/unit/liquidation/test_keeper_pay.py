@@ -11,7 +11,7 @@ from tests.unit.liquidation.conftest import SetBaseFee, Weaken, sick
 
 GWEI = 10**9
 KEEPER_ACCOUNT = account_id(KEEPER)
-LIQUIDATE_GAS, TRANSACTION_GAS, TRANSACTION_BYTES = 75_000, 60_000, 100
+LIQUIDATE_GAS, TRANSACTION_GAS, TRANSACTION_BYTES = 65_000, 60_000, 100
 GAS_COST_MAX, KEEPER_MIN = 25 * WAD, 2 * WAD
 SMALLEST = WAD * 2 // 5
 """A position of 1,200 dollars, 20 % above the minimum."""

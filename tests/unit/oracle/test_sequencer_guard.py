@@ -119,7 +119,7 @@ def test_state__down_for_an_hour_and_back__grace_and_then_open(uptime: Uptime) -
 
 def test_state__said_by_another_sender_of_l1__stays(uptime: Uptime) -> None:
     uptime.feed.disableAccessCheck(sender=DEPLOYER)
-    with reverts("MockMessenger_Failed"):
+    with reverts("InvalidSender"):
         uptime.report(True, NOW, "0x" + "12" * 20)
     with reverts("InvalidSender"):
         uptime.feed.updateStatus(True, NOW)

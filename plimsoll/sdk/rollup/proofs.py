@@ -5,17 +5,16 @@ Source: OP stack specification, "Withdrawals" and "Proposals: L2 output commitme
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eth_abi import encode
 from eth_utils import keccak
 
+from plimsoll.chain.optimism import MESSAGE_PASSER, at
 from plimsoll.chain.transactions import Chain, Receipt
 from plimsoll.core.errors import UserError
-from plimsoll.devnet.opstack.predeploys import PREDEPLOYS, predeploy
-
-MESSAGE_PASSER = PREDEPLOYS["L2ToL1MessagePasser"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,24 @@ class Withdrawal:
     gas_limit: int
     data: bytes
     block_number: int
+
+    @staticmethod
+    def of_event(values: Mapping[str, Any], block_number: int) -> Withdrawal:
+        """Out of the values of a MessagePassed event."""
+        return Withdrawal(
+            nonce=values["nonce"],
+            sender=values["sender"],
+            target=values["target"],
+            value=values["value"],
+            gas_limit=values["gasLimit"],
+            data=values["data"],
+            block_number=block_number,
+        )
+
+    @property
+    def message_hash(self) -> bytes:
+        """By which the messenger on L1 knows what it carries: of its call data."""
+        return bytes(keccak(self.data))
 
     @property
     def transaction(self) -> tuple[int, str, str, int, int, bytes]:
@@ -67,16 +84,8 @@ class Proof:
 def withdrawals_in(receipt: Receipt, l2: Chain) -> list[Withdrawal]:
     """Those that an L2 transaction began, in their order."""
     return [
-        Withdrawal(
-            nonce=event["nonce"],
-            sender=event["sender"],
-            target=event["target"],
-            value=event["value"],
-            gas_limit=event["gasLimit"],
-            data=event["data"],
-            block_number=receipt.block_number,
-        )
-        for event in predeploy("L2ToL1MessagePasser", l2).events(receipt, "MessagePassed")
+        Withdrawal.of_event(event.values, receipt.block_number)
+        for event in at("MessagePasser", MESSAGE_PASSER, l2).events(receipt, "MessagePassed")
     ]
 
 

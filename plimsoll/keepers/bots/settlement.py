@@ -1,0 +1,14 @@
+"""Executes requests of pool and fund, gives lapsed ones back, sweeps fees from PLIMSOLL_MIN_SWEEP dollars on."""
+
+from __future__ import annotations
+
+from plimsoll.keepers.bots.wiring import make_bot, variable
+from plimsoll.keepers.entry import Start, make_settlement
+from plimsoll.keepers.settlement import Settlement
+
+
+def make(start: Start) -> Settlement:
+    return make_settlement(start, variable("PLIMSOLL_MIN_SWEEP", "100"))
+
+
+bot = make_bot("settlement", make)

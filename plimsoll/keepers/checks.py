@@ -1,0 +1,107 @@
+"""What a keeper looks at beside its work: whether nodes agree, the chain is the same, the sums add up, gas is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from plimsoll.chain.endpoints import RpcDisagreement, RpcPool
+from plimsoll.chain.transactions import Block, Signer
+from plimsoll.core import ids
+from plimsoll.core.units import WAD
+from plimsoll.keepers.ledger import LedgerTracker, Totals
+from plimsoll.sdk.contracts import Contracts
+
+
+class Broken(Exception):
+    """Something that must hold doesn't: nothing may be sent before a person has found out why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Often:
+    """Seconds between looks. `sums` 0: the ledger isn't added up by this keeper."""
+
+    nodes: float = 10.0
+    sums: float = 60.0
+    low_balance: int = WAD // 100
+    """Wei; below it the alarm goes."""
+
+
+class Checks:
+    """Looks when it is time to."""
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        genesis: str,
+        signer: Signer | None,
+        *,
+        often: Often | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.contracts = contracts
+        self.signer = signer
+        self.often = often or Often()
+        self.balance: int | None = None
+        """Wei that the signer has for gas."""
+        self.cash: int | None = None
+        """WAD dollars in the signer's main account, where rewards go."""
+        self.totals: Totals | None = None
+        self.disagreements = 0
+        self._genesis = genesis
+        self._ledger = LedgerTracker(contracts)
+        self._clock = clock
+        self._nodes_at = self._sums_at = float("-inf")
+        self._seen = 0
+
+    @property
+    def is_low(self) -> bool:
+        """Whether gas will run out."""
+        return self.balance is not None and self.balance < self.often.low_balance
+
+    def look(self, block: Block) -> None:
+        """Raises Broken where an invariant doesn't hold, RpcUnavailable where the nodes contradict one another."""
+        now = self._clock()
+        if now - self._nodes_at >= self.often.nodes or block.number < self._seen:  # the chain is shorter than it was
+            self._look_at_nodes(block)
+            self._nodes_at = now
+        if self.often.sums and now - self._sums_at >= self.often.sums:
+            self._add_up(block)
+            self._sums_at = now
+        self._seen = block.number
+
+    def _look_at_nodes(self, block: Block) -> None:
+        chain = self.contracts.chain
+        if chain.block(0).hash != self._genesis:
+            raise Broken(f"{chain.uri} is another chain by now (its block 0 is); was it started again?")
+        if isinstance(chain.rpc, RpcPool):
+            try:
+                chain.rpc.compare(self._evidence())
+            except RpcDisagreement:
+                self.disagreements += 1
+                raise
+        if self.signer is not None:
+            self.balance = self.signer.balance
+            account = ids.pack(self.signer.address)
+            [self.cash] = chain.read([self.contracts.vault.prepare("cashOf", account)], block=block.number)
+
+    def _evidence(self) -> list[tuple[str, list[dict[str, str]]]]:
+        """A call whose answer holds all that anybody could lie about to our harm: prices, positions' sums, cash."""
+        if self.contracts.lens is None:
+            return []
+        call = self.contracts.lens.prepare("protocol")
+        return [("eth_call", [{"to": call.to or "", "data": "0x" + call.data.hex()}])]
+
+    def _add_up(self, block: Block) -> None:
+        """On a finding everything is read again, at another node where there is one: one that lies stops nobody."""
+        totals = self._ledger.add_up(block)
+        if totals.wrong():
+            rpc = self.contracts.chain.rpc
+            if isinstance(rpc, RpcPool) and len(rpc.endpoints) > 1:
+                rpc.distrust_first()
+            self._ledger = LedgerTracker(self.contracts)
+            totals = self._ledger.add_up(self.contracts.chain.block())
+        self.totals = totals
+        if wrong := totals.wrong():
+            raise Broken(f"block {totals.block}: {wrong}")

@@ -1,0 +1,55 @@
+"""Who of one operator's keepers does which work, so that no two of them pay for it.
+
+Work is claimed by lease, not won by racing: two keepers that simulate at the same block both find that it would go
+through, and the slower one pays for a revert. The simulation that follows every claim is for the rest of the world,
+whose keepers claim nothing here.
+
+A claim is given back with the block in which its work was done. Who takes it next must have seen that block, or a node
+that lags would let him do it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from plimsoll.keepers.store import Store
+
+CLAIM_SECONDS = 60.0
+"""Longer than a transaction is waited for; after a crash the work waits so long, and other work doesn't."""
+DONE_SECONDS = 600.0
+"""How far behind a node may be, and still not be taken in."""
+
+
+class Claims:
+    """Claims of one keeper."""
+
+    def __init__(self, store: Store, seconds: float = CLAIM_SECONDS) -> None:
+        self._store = store
+        self._seconds = seconds
+
+    def take(self, names: Sequence[str], head: int) -> bool:
+        """All of them or none. `head` is the newest block that we have seen. Raises StoreUnavailable."""
+        taken: list[str] = []
+        for name in names:
+            if not self._store.lease(name, self._seconds):
+                break
+            taken.append(name)
+            if int(self._store.get(f"done:{name}") or 0) > head:
+                break
+        else:
+            return True
+        for name in taken:
+            self._store.release(name)
+        return False
+
+    def give_back(self, names: Iterable[str], block: int) -> None:
+        """The work is done, or refused, as of a block."""
+        for name in names:
+            self._store.put(f"done:{name}", str(block), DONE_SECONDS)
+            self._store.release(name)
+
+
+def claims_of(action: Any) -> tuple[str, ...]:
+    """What an action needs to have claimed; nothing where it costs nothing."""
+    return tuple(getattr(action, "claims", ()))
