@@ -54,6 +54,19 @@ class Command(ConnectedProviderCommand):
         ctx.exit(run_command(call))
 
 
+class OwnNetworkCommand(click.Command):
+    """A command that starts whatever network it needs. A mistake is one line on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        sys.path.insert(0, ROOT)
+        from plimsoll.chain.build import build_environment
+
+        os.environ.update(build_environment())
+        from plimsoll.core.errors import run_command
+
+        ctx.exit(run_command(lambda: int(super(OwnNetworkCommand, self).invoke(ctx) or 0)))
+
+
 def _require_node(provider: Any) -> None:
     """Raises UserError where nobody answers at the provider's address; ape itself would end in a traceback."""
     from plimsoll.chain.rpc import NO_RETRY, RpcClient

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from plimsoll.core.orders import Order, Scope
+from plimsoll.risk.fallback import Quoted
 
 VaultName = Literal["pool", "fund"]
+ShutDownStep = Literal["declareDead", "confirmDead", "closeDead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,35 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
+class Force:
+    """A reduce-only order that waits, settled without a record by its owner, who needs no keeper.
+
+    At `data` with its signed `payloads`, or where those are None and empty at the push sources' `bound`.
+    """
+
+    order: Order
+    data: Quoted | None = None
+    payloads: tuple[bytes, ...] = ()
+    bound: Quoted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShutDown:
+    """A step in the end of a market without prices: the executor declares, confirms or closes it."""
+
+    market_id: int
+    step: ShutDownStep
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The executor settles a position that has no base left."""
+
+    account: int
+    market_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class CloseOut:
     account: int
     market_id: int
@@ -167,6 +198,15 @@ class RequestEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestExit:
+    """A provider asks to leave with so many shares."""
+
+    vault: VaultName
+    owner: int
+    shares: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExecuteRequest:
     vault: VaultName
     request_id: int
@@ -187,11 +227,15 @@ Action = (
     | Match
     | Record
     | Execute
+    | Force
+    | ShutDown
+    | Settle
     | CloseOut
     | TakeOver
     | Absorb
     | Sweep
     | RequestEntry
+    | RequestExit
     | ExecuteRequest
 )
 
@@ -211,11 +255,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """An action that the model carried out; `result` is the model's own answer."""
+    """An action that the model carried out; `result` is the model's own answer.
+
+    With `refusal` it was refused by that name, as it must be on a chain.
+    """
 
     action: Action
     expected: tuple[Expected, ...] = ()
     result: Any = None
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from plimsoll.core.units import BPS, WAD
 from plimsoll.keepers import batches, liquidator
 from plimsoll.keepers.triggers import Levels, TriggerIndex
 from plimsoll.replay.actions import Absorb, Action, CloseOut, Execute, TakeOver
-from plimsoll.replay.mirror import GAS, Mirror
+from plimsoll.replay.mirror import Mirror
 from plimsoll.risk.execution import Outcome
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
@@ -232,7 +232,7 @@ class Liquidations:
         with mirror.model.simulated():
             try:
                 return mirror.model.liquidate(
-                    account, market_id, now=mirror.now, sender=mirror.roles.liquidator.number, gas=GAS
+                    account, market_id, now=mirror.now, sender=mirror.roles.liquidator.number, gas=mirror.gas
                 ).reward
             except Refusal:
                 return 0

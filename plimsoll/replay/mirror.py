@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from plimsoll.chain.abi import checksum
+from plimsoll.core import ids
 from plimsoll.core.orders import Order, OrderKind, Scope
 from plimsoll.core.units import WAD
 from plimsoll.deploy.parameters import Market as ListedMarket
@@ -25,13 +26,18 @@ from plimsoll.replay.actions import (
     Execute,
     ExecuteRequest,
     Expected,
+    Force,
     Match,
     Place,
     PlaceFor,
     Record,
     RequestEntry,
+    RequestExit,
     SetDelegate,
     SetDelegateFor,
+    Settle,
+    ShutDown,
+    ShutDownStep,
     Sweep,
     TakeOver,
     Together,
@@ -44,6 +50,7 @@ from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
 from plimsoll.risk.config import Gas, LiquidationParams, RequestParams
 from plimsoll.risk.delegates import Grant
 from plimsoll.risk.execution import Outcome
+from plimsoll.risk.fallback import Quoted
 from plimsoll.risk.market import Market
 from plimsoll.risk.matching import MakerFill
 from plimsoll.risk.matching import Match as Matched
@@ -153,6 +160,8 @@ class Mirror:
         self._block = Block(now)
         self._touched: dict[int, None] = {}
         self._pays_gas = False
+        self.gas = GAS
+        """What gas costs whoever liquidates."""
 
     # --- blocks ------------------------------------------------------------------------------------------------------
 
@@ -167,7 +176,7 @@ class Mirror:
         """Close the block. One in which nothing happened never was: time stays what it was before."""
         if not self._block.applied:
             self.now = self._before
-        return replace(self._block, touched=tuple(self._touched), basefee=BASEFEE if self._pays_gas else None)
+        return replace(self._block, touched=tuple(self._touched), basefee=self.gas.base_fee if self._pays_gas else None)
 
     def do(self, action: Action) -> Applied:
         """Carry an action out in the open block. Raises Refusal, and nothing happened."""
@@ -182,7 +191,28 @@ class Mirror:
         except Refusal as refusal:
             return refusal
 
+    def refuse(self, action: Action) -> Refusal:
+        """Try what the rules must refuse; it stands in the block, for a chain to refuse by the same name.
+
+        Raises ValueError where the model allows it.
+        """
+        try:
+            with self.model.simulated():
+                self._apply(action)
+        except Refusal as refusal:
+            self._block.applied.append(Applied(action, refusal=refusal.name))
+            return refusal
+        raise ValueError(f"{action} was to be refused, and the model allows it")
+
     # --- reading -----------------------------------------------------------------------------------------------------
+
+    def own_accounts(self) -> list[int]:
+        """Accounts of the protocol and of those who are paid."""
+        state, keys = self.model.state, self.roles
+        pools = [market.pool_account for market in state.markets.values()]
+        paid = (keys.executor, keys.liquidator, keys.provider, keys.relayer)
+        escrows = [self.model.pool.escrow, self.model.fund.escrow]
+        return [state.fund_account, state.treasury_account, *pools, *escrows, *(ids.pack(key.number) for key in paid)]
 
     @property
     def markets(self) -> dict[int, Market]:
@@ -242,6 +272,14 @@ class Mirror:
                 return self._match(action)
             case Execute():
                 return self._execute(action)
+            case Force(order, data, _, bound):
+                return self._force(action, order, data, bound)
+            case ShutDown(market_id, step):
+                return self._shut_down(action, market_id, step)
+            case Settle(account, market_id):
+                cash = self.model.settle(account, market_id, now=self.now)
+                self._touched[account] = None
+                return Applied(action, (Expected("Settled", {"account": account, "cash": cash}),), cash)
             case CloseOut():
                 return self._close_out(action)
             case TakeOver():
@@ -279,6 +317,10 @@ class Mirror:
             case RequestEntry(name, owner, assets):
                 vault = self.vault(name)
                 number = self.model.request_deposit(vault, assets, owner, owner, now=self.now, sender=owner)
+                return Applied(action, result=number)
+            case RequestExit(name, owner, shares):
+                vault = self.vault(name)
+                number = self.model.request_redeem(vault, shares, owner, owner, now=self.now, sender=owner)
                 return Applied(action, result=number)
             case ExecuteRequest(name, request_id):
                 done = self.model.execute_request(self.vault(name), request_id, now=self.now)
@@ -373,11 +415,33 @@ class Mirror:
         ]
         return Applied(action, tuple(expected), outcomes)
 
+    def _force(self, action: Force, order: Order, data: Quoted | None, bound: Quoted | None) -> Applied:
+        owner = order.account >> 96
+        outcome = self.model.execute_forced(order, data, now=self.now, sender=owner, bound=bound)
+        self._touched[order.account] = None
+        *traded, end = _expected_of(order, outcome)
+        if outcome.trade is not None:
+            end = Expected("OrderForced", end.values)
+        return Applied(action, (*traded, end), outcome)
+
+    def _shut_down(self, action: ShutDown, market_id: int, step: ShutDownStep) -> Applied:
+        values = {"market_id": market_id}
+        match step:
+            case "declareDead":
+                self.model.declare_dead(market_id, now=self.now)
+                return Applied(action, (Expected("DeclaredDead", values),))
+            case "confirmDead":
+                self.model.confirm_dead(market_id, now=self.now)
+                return Applied(action, (Expected("ConfirmedDead", values),))
+            case "closeDead":
+                self.model.close_dead(market_id, now=self.now)
+                return Applied(action, (Expected("MarketClosed", values | {"price": self.price(market_id)}),))
+
     def _close_out(self, action: CloseOut) -> Applied:
         account, market_id = action.account, action.market_id
         health, held = self.health(account), self.base_of(account, market_id)
         self._pays_gas = True
-        done = self.model.liquidate(account, market_id, now=self.now, sender=self.roles.liquidator.number, gas=GAS)
+        done = self.model.liquidate(account, market_id, now=self.now, sender=self.roles.liquidator.number, gas=self.gas)
         base = -done.size if held > 0 else done.size
         values = {
             "account": account,
@@ -445,7 +509,7 @@ class Mirror:
         health = self.health(account)
         liquidator = self.roles.liquidator.number
         with self.model.simulated():
-            done = self.model.absorb(account, now=self.now, sender=liquidator, gas=GAS)
+            done = self.model.absorb(account, now=self.now, sender=liquidator, gas=self.gas)
         aside = {one.market_id: one.base for one in done.against_sides}
         quotes = []
         with self.model.simulated():  # one after the other: each moves its own market only
@@ -459,12 +523,12 @@ class Mirror:
                 assert market.newest is not None, "a position in a market without a price"
                 newest = market.newest
                 quotes.append(market.fill_quote(-base, newest.price, newest.confidence))
-        self.model.absorb(account, now=self.now, sender=liquidator, gas=GAS)
+        self.model.absorb(account, now=self.now, sender=liquidator, gas=self.gas)
         expected = [
             Expected("PositionAbsorbed", {"account": account, "market_id": market.id, "base": -base, "quote": q.amount})
             for (market, base), q in zip(held, quotes, strict=True)
         ]
-        values = {"account": account, "equity": health.equity, "reward": done.reward}
+        values = {"account": account, "equity": done.equity, "reward": done.reward}
         expected.append(Expected("Absorbed", values))
         if done.debt:
             values = {"account": account, "debt": done.debt, "by_fund": done.from_fund}

@@ -11,7 +11,7 @@ import statistics
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from eth_account.signers.local import LocalAccount
@@ -24,6 +24,7 @@ from plimsoll.devnet.boot import Devnet
 from plimsoll.replay.actions import (
     Absorb,
     Action,
+    Applied,
     Block,
     Cancel,
     CancelAll,
@@ -34,13 +35,17 @@ from plimsoll.replay.actions import (
     Execute,
     ExecuteRequest,
     Expected,
+    Force,
     Match,
     Place,
     PlaceFor,
     Record,
     RequestEntry,
+    RequestExit,
     SetDelegate,
     SetDelegateFor,
+    Settle,
+    ShutDown,
     SignedOrder,
     Sweep,
     TakeOver,
@@ -82,12 +87,16 @@ class NotAsExpected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A signed transaction, its gas's flow, in how many parts its gas is counted, and what it must emit."""
+    """A signed transaction, its gas's flow, in how many parts its gas is counted, and what it must emit.
+
+    With `refusal` the contracts must refuse it by that name.
+    """
 
     raw: str
     flow: str
     parts: int
     expected: tuple[Expected, ...]
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,7 @@ class OnChain:
     def send(self, block: Block, touched: Layout, expected: Ledger) -> None:
         """Sign a block's transactions and hand them over. Raises what went wrong with an earlier one."""
         self._time = block.ts
-        sent = tuple(one for applied in block.applied for one in self._signed(applied.action, applied.expected))
+        sent = tuple(one for applied in block.applied for one in self._signed(applied))
         self._put(Mined(block.ts, block.basefee, sent, touched, expected))
 
     def check(self, check: Check) -> None:
@@ -212,8 +221,9 @@ class OnChain:
             except queue.Full:
                 continue
 
-    def _signed(self, action: Action, expected: tuple[Expected, ...]) -> list[Sent]:
+    def _signed(self, applied: Applied) -> list[Sent]:
         """The transactions of an action; a deposit has the tokens given by the bank and allowed first."""
+        action = applied.action
         owner, flow, parts, call = self._call(action)
         before: list[Sent] = []
         if isinstance(action, Deposit):
@@ -224,7 +234,8 @@ class OnChain:
                 self._approved.add(owner)
                 allow = token.prepare("approve", self._vault.address, 2**256 - 1, gas=100_000)
                 before.append(self._sign(owner, allow, "", 1, ()))
-        return [*before, self._sign(owner, call, flow, parts, expected)]
+        sent = self._sign(owner, call, flow, parts, applied.expected)
+        return [*before, replace(sent, refusal=applied.refusal)]
 
     def _call(self, action: Action) -> tuple[int, str, int, Call]:
         """(sender, flow, parts, call) of an action."""
@@ -266,6 +277,14 @@ class OnChain:
                 gas = GAS_OF_BATCH + GAS_AN_ORDER * len(orders)
                 call = self._book.prepare("executeBatch", orders, [], gas=gas)
                 return executor if by is None else by, _execute_flow(orders), len(orders), call
+            case Force(order, _, payloads, _):
+                call = self._book.prepare("executeForced", order, payloads, gas=2_000_000)
+                return order.account >> 96, "exit without a record", 1, call
+            case ShutDown(market_id, step):
+                call = self._liquidator.prepare(step, market_id, gas=1_000_000)
+                return executor, f"shutdown, {step}", 1, call
+            case Settle(account, market_id):
+                return executor, "settle", 1, self._market.prepare("settle", account, market_id, gas=400_000)
             case CloseOut(account, market_id):
                 call = self._liquidator.prepare("liquidate", account, market_id, [], gas=1_500_000)
                 return liquidator, "close-out", 1, call
@@ -288,6 +307,10 @@ class OnChain:
             case RequestEntry(vault, owner, assets):
                 who = self._keys[owner].address
                 call = self._shares[vault].prepare("requestDeposit", assets, who, who, gas=500_000)
+                return owner, "", 1, call
+            case RequestExit(vault, owner, shares):
+                who = self._keys[owner].address
+                call = self._shares[vault].prepare("requestRedeem", shares, who, who, gas=500_000)
                 return owner, "", 1, call
             case ExecuteRequest(vault, request_id):
                 return executor, "", 1, self._shares[vault].prepare("executeRequest", request_id, gas=2_000_000)
@@ -385,6 +408,11 @@ class OnChain:
             self._note(block.ledger.differences(self._read(block.touched)), f"block at {block.ts}", block.touched)
 
     def _examine(self, sent: Sent, receipt: Receipt) -> None:
+        if sent.refusal:
+            found = "nothing" if receipt.ok else self.devnet.chain.why(receipt).name
+            if found != sent.refusal:
+                raise NotAsExpected(f"{sent.flow}: the model refuses with {sent.refusal}; the contracts with {found}")
+            return
         if not receipt.ok:
             reason = self.devnet.chain.why(receipt).reason
             raise NotAsExpected(f"{sent.flow or 'setting up'}: the contracts refuse with {reason}; the model did not")

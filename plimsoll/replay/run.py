@@ -211,7 +211,7 @@ class Replay:
         accounts = [*self.traders.by_account, self.taker]
         self.watch = Watch(self.mirror, accounts)
         self.layout = Layout(
-            [*accounts, *self._own_accounts()],
+            [*accounts, *self.mirror.own_accounts()],
             [*self._holdings(plans), *((self.taker, market_id) for market_id in self.market_ids.values())],
             self.market_ids.values(),
         )
@@ -464,24 +464,7 @@ class Replay:
                 yield Order(self.taker, market.id, OrderKind.MARKET, -base, limit, reduce_only=True, salt=self._salt)
 
     def _check_of(self, minute: int, healths: Mapping[int, Health] | None) -> Check:
-        model, mirror = self.mirror.model, self.mirror
-        promises = self._promises(minute)
-        return Check(
-            minute,
-            self.layout,
-            self.layout.expected(model),
-            promises,
-            promises.expected(model, mirror.fee_reserves),
-            model.state.totals.tokens * model.state.unit,
-            {market_id: mirror.price(market_id) for market_id in mirror.markets},
-            {market_id: (market.ends_long, market.ends_short) for market_id, market in mirror.markets.items()},
-            model.check_sums_quickly(mirror.now).highest,
-            {
-                market_id: market.ownerless_long + market.ownerless_short + 4 * market.count if market.events else 0
-                for market_id, market in mirror.markets.items()
-            },
-            healths,
-        )
+        return check_of(self.mirror, self.layout, minute, self._promises(minute), healths)
 
     def _promises(self, minute: int) -> Promises:
         """What the order book keeps of everyone, and of the orders of this minute; at the end of all."""
@@ -490,18 +473,33 @@ class Replay:
         self._changed = {}
         return Promises(self.market_ids.values(), self.traders.by_account, self.traders.delegations, orders)
 
-    def _own_accounts(self) -> list[int]:
-        """Accounts of the protocol and of those who are paid."""
-        state, model = self.mirror.model.state, self.mirror.model
-        pools = [market.pool_account for market in state.markets.values()]
-        keys = (self.roles.executor, self.roles.liquidator, self.roles.provider, self.roles.relayer)
-        escrows = [model.pool.escrow, model.fund.escrow]
-        return [state.fund_account, state.treasury_account, *pools, *escrows, *(ids.pack(key.number) for key in keys)]
-
     def _holdings(self, plans: Sequence[AccountPlan]) -> Iterator[tuple[int, int]]:
         for trader, plan in zip(self.traders.by_account.values(), plans, strict=True):
             for name in dict.fromkeys(leg.market for leg in plan.legs):
                 yield trader.account, self.market_ids[name]
+
+
+def check_of(
+    mirror: Mirror, layout: Layout, minute: int, promises: Promises, healths: Mapping[int, Health] | None
+) -> Check:
+    """What a chain is to be compared with now."""
+    model = mirror.model
+    return Check(
+        minute,
+        layout,
+        layout.expected(model),
+        promises,
+        promises.expected(model, mirror.fee_reserves),
+        model.state.totals.tokens * model.state.unit,
+        {market_id: mirror.price(market_id) for market_id in mirror.markets},
+        {market_id: (market.ends_long, market.ends_short) for market_id, market in mirror.markets.items()},
+        model.check_sums_quickly(mirror.now).highest,
+        {
+            market_id: market.ownerless_long + market.ownerless_short + 4 * market.count if market.events else 0
+            for market_id, market in mirror.markets.items()
+        },
+        healths,
+    )
 
 
 def market_ids(history: PriceHistory, parameters: Parameters) -> dict[str, int]:

@@ -55,13 +55,14 @@ class AgainstSide(NamedTuple):
 
 
 class Absorption(NamedTuple):
-    """Positions closed, the caller's reward, the debt, the fund's part of it, and what passed the caps."""
+    """Positions closed, the caller's reward, the debt, the fund's part of it, what passed the caps, equity before."""
 
     positions: int
     reward: int
     debt: int
     from_fund: int
     against_sides: tuple[AgainstSide, ...] = ()
+    equity: int = 0
 
 
 def liquidate(state: State, now: int, sender: int, account: int, market_id: int, gas: Gas = FREE) -> CloseOut:
@@ -146,7 +147,7 @@ def absorb(state: State, now: int, sender: int, account: int, gas: Gas = FREE) -
     markets = list(state.markets_of(account))
     for market in markets:
         state.bring_up(market, now)
-    _require_bankrupt(state, now, account, markets)
+    equity = _require_bankrupt(state, now, account, markets)
     weights: list[tuple[Market, int]] = []
     against_sides: list[AgainstSide] = []
     for market in markets:
@@ -162,7 +163,7 @@ def absorb(state: State, now: int, sender: int, account: int, gas: Gas = FREE) -
     state.credit(state.fund_account, -reward)
     state.credit(ids.pack(sender), reward)
     debt, from_fund = _settle_debt(state, account, weights)
-    return Absorption(len(markets), reward, debt, from_fund, tuple(against_sides))
+    return Absorption(len(markets), reward, debt, from_fund, tuple(against_sides), equity)
 
 
 # ---------------------------------------------------------------------------------------------------------- the parts
@@ -196,8 +197,11 @@ def _absorb_position(
     return [AgainstSide(market.id, -sign * excess, flow, price, fraction)]
 
 
-def _require_bankrupt(state: State, now: int, account: int, markets: list[Market]) -> None:
-    """At health prices; where a market closes, and the others are usable, at plain ones too. One of them is usable."""
+def _require_bankrupt(state: State, now: int, account: int, markets: list[Market]) -> int:
+    """At health prices; where a market closes, and the others are usable, at plain ones too. One of them is usable.
+
+    Returns the equity that says so.
+    """
     closing = [market for market in markets if not _can_be_left(market, now) and is_closing(market)]
     usable = [market for market in markets if _can_be_left(market, now) or market in closing]
     equity = state.equity(account, now) if closing and len(usable) == len(markets) else 1
@@ -209,6 +213,7 @@ def _require_bankrupt(state: State, now: int, account: int, markets: list[Market
         first = markets[0].newest
         assert first is not None, "a position in a market without a price"
         raise Refusal("Liquidator_PriceUnusable", markets[0].id, first.published_at, first.state)
+    return equity
 
 
 def _can_be_left(market: Market, now: int) -> bool:

@@ -216,8 +216,8 @@ class _Recompute:
             markets = list(state.markets_of(main.account))
             for market in markets:
                 state.bring_up(market, self.now)
-            equity, required = state.health(main.account, self.now)
-            yield Figure("equity", USD, main.equity, equity)
+            _, required = state.health(main.account, self.now)
+            yield Figure("equity", USD, main.equity, done.equity)
             yield Figure("requirement", USD, None, required)
             yield Figure("positions", TEXT, len(self.step.positions), done.positions)
             for market in markets:

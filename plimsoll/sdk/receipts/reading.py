@@ -9,6 +9,7 @@ from typing import Any
 from plimsoll.chain.rpc import RpcError
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
+from plimsoll.risk.market import Declaration
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.events import Absorbed, ClosedAgainstSide, Filled, Happened, Liquidated, Traded, decode_all
 from plimsoll.sdk.history import ROOMS, occurrences
@@ -115,6 +116,7 @@ def _facts(contracts: Contracts, block: int) -> Facts:
         market_ids = range(1, count + 1)
         newest = chain.read([oracle.prepare("newest", one) for one in market_ids], block=block)
         counters = chain.read([liquidator.prepare("counters", one) for one in market_ids], block=block)
+        declared = chain.read([liquidator.prepare("declaration", one) for one in market_ids], block=block)
         return Facts(
             pool=int(contracts.addresses["LiquidityPool"], 16),
             fund=int(contracts.addresses["InsuranceFund"], 16),
@@ -122,6 +124,9 @@ def _facts(contracts: Contracts, block: int) -> Facts:
             gas_market=liquidator.call("gasMarket", block=block),
             newest={one: unpack_record(word) for one, word in zip(market_ids, newest, strict=True)},
             counters={one: tuple(found) for one, found in zip(market_ids, counters, strict=True)},
+            declarations={
+                one: Declaration(*found) for one, found in zip(market_ids, declared, strict=True) if found.declaredAt
+            },
         )
 
     facts: Facts = _asked(contracts, block, read)

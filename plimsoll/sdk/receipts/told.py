@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from plimsoll.core.units import WAD
-from plimsoll.risk.market import Market
+from plimsoll.risk.market import Declaration, Market
 from plimsoll.risk.oracle import Record
 from plimsoll.risk.position import Position, SideState
+from plimsoll.risk.shutdown import HALTED
 from plimsoll.risk.state import State
 from plimsoll.sdk.events import (
     Accrued,
     ClosedAgainstSide,
+    ConfirmedDead,
     Deleveraged,
     Deposited,
     FeesSwept,
@@ -20,11 +22,13 @@ from plimsoll.sdk.events import (
     GasMarketChanged,
     Happened,
     Liquidated,
+    MarketClosed,
     OrdersMatched,
     PoolCharged,
     PositionAbsorbed,
     Posted,
     PriceRecorded,
+    Settled,
     TakenOver,
     Traded,
     Transferred,
@@ -77,6 +81,13 @@ class Told:
                 self.unsure.discard(market_id)
             case PoolCharged(market_id=market_id):
                 self.state.markets[market_id].pool_quote = record.pool_quote
+            case ConfirmedDead(market_id=market_id):
+                self.state.markets[market_id].declaration = Declaration(self.now, self.now, record.sequence)
+            case MarketClosed(market_id=market_id):
+                market = self.state.markets[market_id]
+                market.rate, market.declaration, market.halt_until = 0, None, HALTED
+            case Settled(market_id=market_id):
+                self._put(self.state.markets[market_id], record.account, 0, 0)
             case PriceRecorded(market_id=market_id):
                 newest = Record(record.price, record.confidence, record.published_at, record.state, record.sequence)
                 self.state.markets[market_id].newest = newest

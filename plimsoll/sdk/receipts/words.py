@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from plimsoll.core import ids
 from plimsoll.core.units import RAY
 from plimsoll.risk.config import LiquidationParams, MarketParams, OrderParams
-from plimsoll.risk.market import Market
+from plimsoll.risk.market import Declaration, Market
 from plimsoll.risk.oracle import Record
 from plimsoll.risk.state import State
 from plimsoll.sdk.slots import (
@@ -66,7 +66,8 @@ Words = Mapping[Key, int]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What isn't read as words: newest records, (moved since, moved, hour, absorbed) by market; the deployment."""
+    """What isn't read as words: the deployment; by market newest records, (moved since, moved, hour, absorbed), and
+    declarations of death that hold."""
 
     pool: int
     fund: int
@@ -74,6 +75,7 @@ class Facts:
     gas_market: int
     newest: Mapping[int, Record | None]
     counters: Mapping[int, tuple[int, int, int, int]]
+    declarations: Mapping[int, Declaration] = field(default_factory=dict)
 
 
 def market_keys(market_ids: Iterable[int]) -> Iterator[Key]:
@@ -126,6 +128,7 @@ def _market(words: Words, facts: Facts, market_id: int, newest: Record | None) -
     market.rules = replace(rules, params=shares)
     market.halt_until = configuration.halt_until
     market.newest = newest
+    market.declaration = facts.declarations.get(market_id)
     market.g_long, market.k_long, market.epoch_long = unpack_side(longs)
     market.g_short, market.k_short, market.epoch_short = unpack_side(shorts)
     market.long, market.short = interest & (1 << 128) - 1, interest >> 128

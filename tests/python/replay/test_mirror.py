@@ -12,18 +12,25 @@ from plimsoll.replay.actions import (
     Deposit,
     Execute,
     ExecuteRequest,
+    Force,
     Match,
     Place,
     PlaceFor,
     Record,
     RequestEntry,
+    RequestExit,
+    Settle,
+    ShutDown,
+    ShutDownStep,
     SignedOrder,
     TakeOver,
     Together,
     Withdraw,
 )
 from plimsoll.replay.mirror import BASEFEE, Mirror
+from plimsoll.risk.fallback import FALLBACK_DELAY, FORCED_WINDOW, Quoted
 from plimsoll.risk.refusals import Refusal
+from plimsoll.risk.shutdown import CLOSING_SECONDS, DEAD_ORACLE_SECONDS, DECLARE_SECONDS
 from plimsoll.sdk.signing import order_hash
 from tests.python.replay.setting import START, mirror
 
@@ -258,3 +265,87 @@ def test_match__maker_without_money__is_skipped() -> None:
     assert [one.event for one in applied.expected] == ["MatchSkipped", "OrdersMatched", "OrdersMatched"]
     assert [isinstance(one, Refusal) for one in applied.result] == [True, False, False]
     assert applied.expected[0].values["maker_hash"] == order_hash(match.makers[0][0].order)
+
+
+def test_refuse__the_rules_refuse__it_stands_in_the_block_and_nothing_happened() -> None:
+    m = opened()
+    m.begin(m.now + 1)
+    cash = m.model.cash_of(ACCOUNT)
+    assert m.refuse(CloseOut(ACCOUNT, ETH)).name == "Liquidator_Healthy"
+    [applied] = m.end().applied
+    assert (applied.refusal, applied.expected, m.model.cash_of(ACCOUNT)) == ("Liquidator_Healthy", (), cash)
+
+
+def test_refuse__the_rules_allow_it__is_an_error_and_nothing_happened() -> None:
+    m = opened()
+    m.begin(m.now + 1)
+    cash = m.model.cash_of(ACCOUNT)
+    with pytest.raises(ValueError, match="the model allows it"):
+        m.refuse(Deposit(ACCOUNT, UNIT))
+    assert m.model.cash_of(ACCOUNT) == cash
+    assert not m.end().applied
+
+
+def silent(base: int = 4 * WAD) -> tuple[Mirror, Order]:
+    """No record after the position was opened, and a reduction of it that waits: a minute has passed."""
+    m = opened(base)
+    order = Order(ACCOUNT, ETH, OrderKind.MARKET, -base, 0, reduce_only=True, salt=2)
+    m.begin(m.now + 10)
+    m.do(Place(order))
+    m.end()
+    m.begin(m.now + 10)
+    assert m.do(Execute((order,))).result[0].status == "waiting"
+    m.end()
+    m.begin(m.now + FALLBACK_DELAY + 10)
+    return m, order
+
+
+def test_force__at_data__is_filled_and_told() -> None:
+    m, order = silent()
+    done = m.do(Force(order, Quoted(PRICE, 0, m.now), (b"",) * 3))
+    assert done.result.status == "filled"
+    assert [one.event for one in done.expected] == ["Traded", "OrderForced"]
+    assert done.expected[0].values["fill_price"] < PRICE * 9_951 // 10_000
+    assert m.base_of(ACCOUNT, ETH) == 0
+    assert m.end().touched == (ACCOUNT,)
+
+
+def test_force__no_bound__is_refused_by_its_name() -> None:
+    m, order = silent()
+    assert m.refuse(Force(order)).name == "OrderBook_NotSilent"
+    m.begin(m.now + FORCED_WINDOW)
+    assert m.refuse(Force(order)).name == "Oracle_NoBound"
+
+
+def test_shut_down__each_step__is_told_and_closes_everything() -> None:
+    m = opened()
+    steps: list[tuple[ShutDownStep, int]] = [
+        ("declareDead", DECLARE_SECONDS + 1),
+        ("confirmDead", DEAD_ORACLE_SECONDS),
+        ("closeDead", CLOSING_SECONDS),
+    ]
+    told = []
+    for step, seconds in steps:
+        m.begin(m.now + seconds)
+        told += [one.event for one in m.do(ShutDown(ETH, step)).expected]
+        m.end()
+    assert told == ["DeclaredDead", "ConfirmedDead", "MarketClosed"]
+    assert m.model.open_interest(ETH) == (0, 0)
+    m.begin(m.now + 1)
+    done = m.do(Settle(ACCOUNT, ETH))
+    assert done.expected[0].values == {"account": ACCOUNT, "cash": done.result}
+    assert m.model.markets_bitmap(ACCOUNT) == 0
+
+
+def test_request_exit__all_shares__are_paid_out_after_the_cooldown() -> None:
+    m = mirror()
+    provider = m.roles.provider.number
+    m.begin(START + 1)
+    m.do(Deposit(ids.pack(provider), 1_000 * UNIT))
+    number = m.do(RequestEntry("fund", provider, 1_000 * UNIT)).result
+    m.begin(m.now + 100)
+    shares = m.do(ExecuteRequest("fund", number)).result.given
+    number = m.do(RequestExit("fund", provider, shares)).result
+    m.begin(m.now + 100)
+    assert m.do(ExecuteRequest("fund", number)).result.given == 1_000 * UNIT
+    assert m.model.cash_of(ids.pack(provider)) == 1_000 * WAD

@@ -42,10 +42,10 @@ def test_liquidate__smallest_position__is_paid_the_minimum_and_its_gas(
 ) -> None:
     """LQ-05: out of the cost as far as that goes, the rest from the fund."""
     account = sick(paid, weaken, SMALLEST)
-    set_base_fee(18 * GWEI)
+    set_base_fee(19 * GWEI)
     before = paid.cash(KEEPER_ACCOUNT)
     event = paid.liquidator.liquidate(account, ETH, [], sender=KEEPER).event("Liquidated")
-    expected = KEEPER_MIN + gas_cost(paid, 18 * GWEI)
+    expected = KEEPER_MIN + gas_cost(paid, 19 * GWEI)
     assert expected > event["cost"]
     assert (event["reward"], event["topUp"]) == (expected, expected - event["cost"])
     assert paid.cash(KEEPER_ACCOUNT) - before == expected
