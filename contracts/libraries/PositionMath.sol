@@ -158,15 +158,9 @@ library PositionMath {
         if (capital > 0) {
             size -= LEVERAGE_TARGET * uint256(capital) * WadMath.WAD / price;
         } else {
-            closePrice = zeroPrice(skew, backing, price);
+            backing = skew > 0 ? backing * WadMath.IWAD / skew : WadMath.ceilDiv(-backing * WadMath.IWAD, -skew);
+            closePrice = WadMath.min(WadMath.positive(backing), 2 * price);
         }
         fraction = WadMath.min(WadMath.WAD, size * WadMath.WAD / (skew > 0 ? s.openLong : s.openShort));
-    }
-
-    /// @notice The price at which a pool with this skew against it is worth nothing: between 0 and twice the index.
-    /// @param backing Cash and quote of the pool's account, WAD dollars. @param price The index, WAD.
-    function zeroPrice(int256 skew, int256 backing, uint256 price) internal pure returns (uint256) {
-        backing = skew > 0 ? backing * WadMath.IWAD / skew : WadMath.ceilDiv(-backing * WadMath.IWAD, -skew);
-        return WadMath.min(WadMath.positive(backing), 2 * price);
     }
 }

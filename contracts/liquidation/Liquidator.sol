@@ -32,8 +32,8 @@ contract Liquidator is ILiquidator, Shutdown, KeeperPay, AccessManaged {
     uint256 public constant CAP_SECONDS = 4;
     /// @dev Without the transaction's part: less than what one costs that comes after another.
     uint256 private constant LIQUIDATE_GAS = 65_000;
-    uint256 private constant ABSORB_GAS = 40_000;
-    uint256 private constant ABSORB_GAS_A_POSITION = 80_000;
+    uint256 private constant ABSORB_GAS = 20_000;
+    uint256 private constant ABSORB_GAS_A_POSITION = 65_000;
 
     IMarginVault private immutable VAULT;
     IDelegates private immutable DELEGATES;

@@ -400,13 +400,17 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     }
 
     /// @inheritdoc IPerpMarket
-    function backedPrice(uint256 marketId, int256 base, uint256 price) external view returns (uint256) {
+    function backedPrice(uint256 account, uint256 marketId, int256 base, uint256 price) external view returns (uint256) {
         (MarketState memory s,) = _current(marketId);
         int256 k = s.skew();
-        int256 cash = VAULT.cashOf(_poolAccount(marketId));
-        if (k == 0 || (k > 0) == (base > 0) || FundingMath.capital(s, cash, price) > 0) return price;
-        uint256 zero = PositionMath.zeroPrice(k, cash + s.poolQuote, price);
-        return k > 0 ? WadMath.min(price, zero) : WadMath.max(price, zero);
+        int256 capital = FundingMath.capital(s, VAULT.cashOf(_poolAccount(marketId)), price);
+        if (k == 0 || (k > 0) == (base > 0) || capital > 0) return price;
+        (Position memory p,) = _settled(account, marketId, s);
+        uint256 size = WadMath.max(k.abs(), WadMath.min(base.abs(), p.base.abs()));
+        uint256 missing = WadMath.min(WadMath.divUp(uint256(-capital) * WadMath.WAD, size), price);
+        uint256 scale = _configs[marketId].trading.scale();
+        uint256 unpaid = (int256(scale) - k).positive(); // a fill against the skew is paid for it, by a pool that can't
+        return k > 0 ? (price - missing) * unpaid / scale : WadMath.divUp((price + missing) * unpaid, scale);
     }
 
     /// @inheritdoc IPerpMarket

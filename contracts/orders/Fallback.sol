@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {Commitment, Order, OrderStatus} from "interfaces/orders/ICommitments.sol";
+import {IOracleAggregator} from "interfaces/oracle/IOracleAggregator.sol";
 import {IFallback} from "interfaces/orders/IFallback.sol";
 import {IOrderBook} from "interfaces/orders/IOrderBook.sol";
 import {WadMath} from "../libraries/WadMath.sol";
@@ -30,6 +31,7 @@ abstract contract Fallback is IFallback, Filling {
         if (block.timestamp < opens) revert OrderBook_TooEarly(opens);
         (bytes memory refusal, bool isOrphan) = _whyNotAlive(order);
         if (refusal.length != 0) LowLevelCall.bubbleRevert(refusal);
+        if (msg.value != 0 && (isOrphan || payloads.length == 0)) revert IOracleAggregator.Oracle_ValueUnused(msg.value);
         if (isOrphan) return _void(order, hash, c, 0);
 
         PriceRecord newest = ORACLE.newest(order.marketId);
@@ -58,7 +60,12 @@ abstract contract Fallback is IFallback, Filling {
         if (!_isTriggered(order, price)) {
             revert IOrderBook.OrderBook_NotTriggered(price, order.triggerPrice);
         }
-        price = MARKET.backedPrice(id, order.base, price);
+        // Gains that nobody recorded are not paid at push sources: the market may yet close at its newest record.
+        if (payloads.length == 0) {
+            price = order.base > 0 ? WadMath.max(price, newest.price()) : WadMath.min(price, newest.price());
+        }
+        MARKET.accrue(id);
+        price = MARKET.backedPrice(order.account, id, order.base, price);
         PriceRecord forced = PriceRecordLib.pack(price, doubt, publishedAt, GuardState.Open, 0);
         if (!_isOnlyPrice(id, forced)) revert IOrderBook.OrderBook_SecondPrice(id);
         return forced;

@@ -141,9 +141,10 @@ interface IPerpMarket is IMarketOperations {
     /// @notice The pool's capital in a market and the exposure that it allows, WAD dollars, at the newest price.
     function poolCapital(uint256 marketId) external view returns (int256 capital, uint256 exposureLimit);
 
-    /// @notice What an order of that direction may be filled at, off the records: `price`, or where the pool would be worth nothing at it
-    /// and the order makes its exposure smaller, the price at which it is. WAD dollars.
-    function backedPrice(uint256 marketId, int256 base, uint256 price) external view returns (uint256);
+    /// @notice What a reduction of `base` may be filled at, off the records: `price`, or where the pool would be worth less than nothing
+    /// at it and the order makes its exposure smaller, so much worse that the order bears its part of what is missing, and no more than all
+    /// of it. WAD dollars, rounded against the order.
+    function backedPrice(uint256 account, uint256 marketId, int256 base, uint256 price) external view returns (uint256);
 
     function marketCount() external view returns (uint256);
 

@@ -15,8 +15,8 @@ interface IFallback {
     error OrderBook_NotSilent(uint256 marketId, uint256 publishedAt);
 
     /// @notice Settles a reduce-only order that waits, at least a minute after its time, at signed data of up to two minutes that nobody
-    /// recorded, or at the push sources; half a percent and what the price is in doubt against the order. Anyone may call, and is paid the
-    /// execution fee. Any refusal reverts and leaves the order waiting.
+    /// recorded, or at the push sources, where these are no better for the account than the newest record; half a percent and what the price
+    /// is in doubt against the order. Anyone may call, and is paid the execution fee. Any refusal reverts and leaves the order waiting.
     /// @param payloads Signed data, one per pull source of the market, empty where what the source holds is to count; or none at all for the
     /// price of the push sources.
     function executeForced(Order calldata order, bytes[] calldata payloads) external payable;

@@ -47,8 +47,12 @@ def execute_forced(
     market = state.markets[order.market_id]
     quoted = _quoted(market, now, record, data, bound)
     require_triggered(order, quoted.price)
-    state.accrue(market, now)
-    price = market.backed_price(state.cash_of(market.pool_account), order.base, quoted.price)
+    price = quoted.price
+    if data is None and market.newest is not None:
+        price = (max if order.base > 0 else min)(price, market.newest.price)
+    state.bring_up(market, now)
+    held, _, _ = state.view(market, order.account, now)
+    price = market.backed_price(state.cash_of(market.pool_account), order.base, held, price)
     doubt = quoted.doubt - -quoted.price * FORCED_FEE_BPS // 10_000
     done = fill_waiting(
         state, now, ids.pack(sender), order, key, record, Record(price, doubt, quoted.published_at, OPEN, 0)

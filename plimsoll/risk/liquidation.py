@@ -17,8 +17,8 @@ from plimsoll.risk.state import State
 from plimsoll.risk.trade import chunk_cost, keeper_reward, loss, released_maintenance
 
 LIQUIDATE_GAS = 65_000
-ABSORB_GAS = 40_000
-ABSORB_GAS_A_POSITION = 80_000
+ABSORB_GAS = 20_000
+ABSORB_GAS_A_POSITION = 65_000
 TRANSACTION_GAS, TRANSACTION_BYTES = 60_000, 100
 """Of the transaction itself, paid for once in it."""
 GAS_COST_MAX = 25 * WAD

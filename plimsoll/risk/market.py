@@ -242,25 +242,23 @@ class Market(Recorded):
         excess = size
         if capital > 0:
             excess -= LEVERAGE_TARGET * capital * WAD // price
+        elif skew > 0:
+            price = min(2 * price, max(0, backing * WAD // skew))
         else:
-            price = self.zero_price(backing, price)
+            price = max(0, min(2 * price, -(backing * WAD // -skew)))
         sign = LONG if skew > 0 else SHORT
         return sign, min(WAD, excess * WAD // (self.long if skew > 0 else self.short)), price
 
-    def zero_price(self, backing: int, price: int) -> int:
-        """Where the pool, with `backing` in cash and quote, is worth nothing; between 0 and twice the index `price`."""
+    def backed_price(self, pool_cash: int, size: int, held: int, price: int) -> int:
+        """`price` of a forced order of `size` by who holds `held`; where the skew shrinks and the pool can't pay all at
+        it, worse by the order's part of what is missing, and by what a fill against the skew is paid for it."""
         skew = self.long - self.short
-        if skew > 0:
-            return min(2 * price, max(0, backing * WAD // skew))
-        return max(0, min(2 * price, -(backing * WAD // -skew)))
-
-    def backed_price(self, pool_cash: int, size: int, price: int) -> int:
-        """`price` of a forced order; where the skew shrinks and the pool is worth nothing at it, the zero price."""
-        skew = self.long - self.short
-        if not skew or (skew > 0) == (size > 0) or self.capital(pool_cash, price) > 0:
+        missing = -self.capital(pool_cash, price)
+        if not skew or (skew > 0) == (size > 0) or missing < 0:
             return price
-        zero = self.zero_price(pool_cash + self.pool_quote, price)
-        return min(price, zero) if skew > 0 else max(price, zero)
+        part = min(price, -(-missing * WAD // max(abs(skew), min(abs(size), abs(held)))))
+        unpaid = max(0, self.scale - skew)
+        return (price - part) * unpaid // self.scale if skew > 0 else -(-(price + part) * unpaid // self.scale)
 
     def deleverage(self, sign: int, fraction: int, price: int) -> Deleveraging:
         """Close `fraction` (WAD) of every position of a side with the pool."""

@@ -17,7 +17,7 @@ GWEI = 10**9
 def test_absorb__gas_market_set__pays_the_gas_and_a_tenth(
     core: Core, set_equity: SetEquity, set_base_fee: SetBaseFee
 ) -> None:
-    """Before the debt: 100,000 gas and 80,000 a position, at the base fee and the gas market's price."""
+    """Before the debt: 80,000 gas and 65,000 a position, at the base fee and the gas market's price."""
     core.liquidator.setGasMarket(ETH, sender=RISK)
     account = bankrupt(core, set_equity, {ETH: 100 * WAD, BTC: 10 * WAD})
     set_equity(account, -50_000 * WAD)
@@ -25,7 +25,7 @@ def test_absorb__gas_market_set__pays_the_gas_and_a_tenth(
     keeper = core.cash(KEEPER_ACCOUNT)
     set_base_fee(20 * GWEI)
     receipt = core.liquidator.absorb(account, [], sender=KEEPER)
-    reward = 260_000 * 20 * GWEI * ETH_PRICE * 11 // (10 * WAD)
+    reward = 210_000 * 20 * GWEI * ETH_PRICE * 11 // (10 * WAD)
     assert receipt.event("Absorbed")["reward"] == reward
     assert core.cash(KEEPER_ACCOUNT) == keeper + reward
     assert receipt.event("DebtCovered")["byFund"] == 1_000 * WAD - reward
@@ -48,7 +48,7 @@ def test_absorb__fund_with_less_than_the_gas__pays_what_it_has(
     core.liquidator.setGasMarket(ETH, sender=RISK)
     account = bankrupt(core, set_equity, {ETH: 100 * WAD})
     core.post(core.fund_main, fund)
-    set_base_fee(20 * GWEI)
+    set_base_fee(30 * GWEI)
     assert core.liquidator.absorb(account, [], sender=KEEPER).event("Absorbed")["reward"] == fund
     assert core.cash(core.fund_main) == 0
 
@@ -59,10 +59,10 @@ def test_absorb__gas_beyond_the_maximum__pays_the_maximum(
     core.liquidator.setGasMarket(BTC, sender=RISK)
     account = bankrupt(core, set_equity, {ETH: 100 * WAD})
     core.give_fund(1_000)
-    base_fee = GAS_COST_MAX * WAD // (180_000 * BTC_PRICE)
+    base_fee = GAS_COST_MAX * WAD // (145_000 * BTC_PRICE)
     with core.evm.isolated():
         set_base_fee(base_fee)
-        reward = 180_000 * base_fee * BTC_PRICE // WAD * 11 // 10
+        reward = 145_000 * base_fee * BTC_PRICE // WAD * 11 // 10
         assert reward < GAS_COST_MAX * 11 // 10
         assert core.liquidator.absorb(account, [], sender=KEEPER).event("Absorbed")["reward"] == reward
     set_base_fee(base_fee + 1)

@@ -313,7 +313,115 @@ def test_executeForced__a_round_from_before_the_order__is_refused(core: Core, tr
     core.order_book.executeForced(order, [], sender=KEEPER).event("OrderForced")
 
 
+@SIDES
+@pytest.mark.parametrize("better", [True, False], ids=["better", "worse"])
+def test_executeForced__push_price__is_no_better_than_the_newest_record(
+    core: Core, trader: int, sign: int, better: bool
+) -> None:
+    """A gain at push sources was paid, while who had lost by the same move could wait for the shutdown, which closes at
+    the newest record. See tests/unit/attacks/test_dead_oracle.py."""
+    core.open(trader, ETH, sign * SIZE)
+    order = missed(core, trader, sign)
+    core.evm.advance(FORCED_WINDOW)
+    price = ETH_PRICE * (110 if (sign > 0) == better else 90) // 100
+    core.oracle.setBound(ETH, price, price // 100, core.evm.timestamp)
+    forced = core.order_book.executeForced(order, [], sender=KEEPER).event("OrderForced")
+    assert forced["price"] == (ETH_PRICE if better else price)
+    assert forced["confidence"] == against(price, price // 100)
+    core.check_sums()
+
+
+def test_executeForced__ether_that_nobody_takes__is_refused(core: Core, trader: int) -> None:
+    """It was kept by the order book, for good."""
+    core.open(trader, ETH, SIZE)
+    order = missed(core, trader)
+    parent = core.order(trader, ETH, WAD, kind=STOP_LOSS, trigger=ETH_PRICE * 2)
+    core.place(parent)
+    child = close_of(core, trader, kind=STOP_LOSS, trigger=ETH_PRICE, parent=hash_of(core, parent))
+    core.order_book.cancel(parent, sender=owner_of(trader))
+    core.evm.advance(FORCED_WINDOW)
+    core.oracle.setBound(ETH, ETH_PRICE, 0, core.evm.timestamp)
+    core.evm.set_balance(KEEPER, 10**18)
+    payload = encode(["uint256"] * 3, [ETH_PRICE, 0, core.evm.timestamp])
+    for late, payloads in ((order, []), (child, []), (child, [payload])):
+        with reverts("Oracle_ValueUnused", 5):
+            core.order_book.executeForced(late, payloads, sender=KEEPER, value=5)
+    assert core.evm.balance(core.order_book) == 0
+
+
 # --- a pool that can't pay all ---
+
+
+def set_pool(core: Core, dollars: int) -> None:
+    """The pool's capital in ETH at the newest price, whole dollars; what it had beyond that goes to the fund."""
+    surplus = core.market.poolCapital(ETH)[0] - dollars * WAD
+    core.vault.post([(core.pool_account(ETH), -surplus, 0, 0), (core.fund_main, surplus, 0, 0)], sender=core.pool)
+
+
+@SIDES
+@pytest.mark.parametrize("missing", [1, 2_500, 300_000])
+def test_executeForced__small_skew_and_a_pool_in_debt__costs_no_more_than_what_is_missing(
+    core: Core, sign: int, missing: int
+) -> None:
+    """The whole order was filled at the price that makes good a skew of one ETH: $2,500 that the pool was short of took
+    $2,516,000 from whoever left with a thousand, to the pool's gain; from $3,000 on nobody could leave."""
+    leaver, other = core.trader("leaver", 5_000_000), core.trader("other", 5_000_000)
+    core.open(leaver, ETH, sign * 1_000 * WAD)
+    core.open(other, ETH, -sign * 999 * WAD)
+    order = core.order(leaver, ETH, -sign * 1_000 * WAD, reduce_only=True)
+    core.place(order)
+    core.evm.advance(500)
+    core.execute(order)
+    set_pool(core, -missing)
+    before = core.market.equity(leaver)
+    force(core, order, ETH_PRICE).event("OrderForced")
+    haircut_fee_and_impact = ETH_PRICE * 1_000 * (50 + 6 + 30) // 10_000
+    assert 0 < before - core.market.equity(leaver) < missing * WAD + haircut_fee_and_impact
+    assert core.market.poolCapital(ETH)[0] >= 0
+    core.check_sums(base_dust=10**6)
+
+
+def test_executeForced__what_is_due_at_the_newest_record__comes_first(core: Core) -> None:
+    """The price was made with the skew and the debt of before, which the trade then found gone: the order paid again."""
+    leaver, other = core.trader("leaver", 5_000_000), core.trader("other", 5_000_000)
+    core.open(leaver, ETH, 1_000 * WAD)
+    core.open(other, ETH, -500 * WAD)
+    order = core.order(leaver, ETH, -1_000 * WAD, reduce_only=True)
+    core.place(order)
+    core.evm.advance(500)
+    core.execute(order)
+    set_pool(core, -100_000)
+    left = []
+    for is_first in (True, False):
+        with core.evm.isolated():
+            if is_first:
+                core.market.accrue(ETH)
+            force(core, order, ETH_PRICE)
+            left.append(core.market.equity(leaver))
+    assert left[0] == left[1]
+
+
+def test_executeForced__largest_skew_and_an_insolvent_pool__does_not_pay_for_the_balance(core: Core) -> None:
+    """A fill against the skew is paid for it: with 1.8 % of the scale who came first left with 1.7 % more than all had."""
+    core.give_pool(40_000_000)
+    winners = [core.trader(f"winner {number}", 8_000_000) for number in range(2)]
+    orders = []
+    for winner in winners:
+        core.open(winner, ETH, 3_000 * WAD)
+    for winner in winners:
+        orders.append(core.order(winner, ETH, -3_000 * WAD, reduce_only=True))
+        core.place(orders[-1])
+    core.evm.advance(500)
+    for order in orders:
+        core.execute(order)
+    set_pool(core, 6_500_000)
+    fills = []
+    for order, winner in zip(orders, winners, strict=True):
+        backed = core.market.backedPrice(winner, ETH, -3_000 * WAD, ETH_PRICE * 7 // 5)
+        fills.append(force(core, order, ETH_PRICE * 7 // 5).event("Traded")["fillPrice"])
+        assert fills[-1] < backed * 101 // 100
+    assert fills[0] < fills[1] < ETH_PRICE * 7 // 5
+    core.check_sums()
 
 
 def test_executeForced__pool_insolvent_at_the_price__nobody_takes_first(core: Core) -> None:
@@ -321,9 +429,7 @@ def test_executeForced__pool_insolvent_at_the_price__nobody_takes_first(core: Co
     winners = [core.trader(f"winner {number}", 3_000_000) for number in range(2)]
     for winner in winners:
         core.open(winner, ETH, 1_000 * WAD)
-    pool = core.pool_account(ETH)
-    surplus = core.market.poolCapital(ETH)[0] - 2_100_000 * WAD
-    core.vault.post([(pool, -surplus, 0, 0), (core.fund_main, surplus, 0, 0)], sender=core.pool)
+    set_pool(core, 2_100_000)
     core.market.accrue(ETH)
     orders = []
     for winner in winners:
@@ -334,7 +440,7 @@ def test_executeForced__pool_insolvent_at_the_price__nobody_takes_first(core: Co
     for order in orders:
         core.execute(order)
     gap = ETH_PRICE * 3 // 2
-    backed = core.market.backedPrice(ETH, -1_000 * WAD, gap)
+    backed = core.market.backedPrice(winners[0], ETH, -1_000 * WAD, gap)
     assert backed < gap
     for order in orders:
         force(core, order, gap).event("OrderForced")
