@@ -27,8 +27,9 @@ contract Liquidator is ILiquidator, Shutdown, KeeperPay, AccessManaged {
     using WadMath for int256;
 
     /// @notice Length of the windows, by time of publication, in which close-outs may move a market by its maker and taker fee of the
-    /// scale. A record belongs to one window, whatever its age when it is used.
-    uint256 public constant CAP_SECONDS = 15;
+    /// scale: a window begins at least a second more than that after the last one. A record belongs to one window, whatever its age when
+    /// it is used.
+    uint256 public constant CAP_SECONDS = 4;
     /// @dev Without the transaction's part: less than what one costs that comes after another.
     uint256 private constant LIQUIDATE_GAS = 65_000;
     uint256 private constant ABSORB_GAS = 20_000;

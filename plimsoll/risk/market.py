@@ -15,7 +15,7 @@ from plimsoll.risk.refusals import Refusal
 ROLLOVER_BELOW = 10**18
 MAX_POOL_LEVERAGE, LEVERAGE_TARGET = 3, 2
 """Exposure of the pool by its capital in a market: above the first, the other side is closed in part, to the second."""
-CAP_SECONDS = 15
+CAP_SECONDS = 4
 """Length of a window, by time of publication, in which close-outs may move a market by its cap."""
 LONG, SHORT = 1, -1
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
 from plimsoll.deploy import parameters as deployment
+from plimsoll.risk.market import CAP_SECONDS
 from plimsoll.risk.scenario import prices
 from plimsoll.risk.scenario.synthetic import synthetic_crash
 from plimsoll.risk.study.cascade import Cascade
@@ -51,12 +52,17 @@ class Cap(NamedTuple):
         )
 
 
-SHIPPED = Cap("×1, 16 s", 100, 15, 50)
-SHORT = Cap("×1, 5 s", 100, 4, 50)
-OFF = Cap("none", OFF_PERCENT, 15, 50)
-COMPARED = (SHIPPED, SHORT, OFF)
-HALF, DOUBLE, FOURFOLD = Cap("×0.5, 16 s", 50, 15, 50), Cap("×2, 16 s", 200, 15, 50), Cap("×4, 16 s", 400, 15, 50)
-WINDOWS = (HALF, SHIPPED, DOUBLE, FOURFOLD, SHORT, OFF)
+def _window(percent: int, seconds: int) -> Cap:
+    return Cap(f"×{percent / 100:g}, {seconds + 1} s", percent, seconds, _ABSORB_BPS)
+
+
+_ABSORB_BPS, _LONG_SECONDS = 50, 15
+SHIPPED, LONG = _window(100, CAP_SECONDS), _window(100, _LONG_SECONDS)
+HALF, DOUBLE, FOURFOLD = (_window(percent, CAP_SECONDS) for percent in (50, 200, 400))
+OFF = Cap("none", OFF_PERCENT, CAP_SECONDS, _ABSORB_BPS)
+# From the tightest to none: dollars a minute, where prices come every second.
+COMPARED = (LONG, SHIPPED, OFF)
+WINDOWS = (LONG, HALF, SHIPPED, DOUBLE, FOURFOLD, OFF)
 ABSORPTIONS = tuple(
     Cap(f"{window.name}; {name}", window.percent, window.seconds, bps)
     for window in COMPARED
@@ -138,7 +144,7 @@ class Study:
         return list(self._main(sizes, frequencies))
 
     def seed_rows(self, seeds: Iterable[int]) -> list[Row]:
-        """As shipped, with short windows and without a cap, for other crowds; prices every second."""
+        """As shipped, with long windows and without a cap, for other crowds; prices every second."""
         rows = []
         for name, crash in self.crashes.items():
             self._tell(f"{name}: other crowds")
@@ -148,14 +154,14 @@ class Study:
         return rows
 
     def target_rows(self, frequencies: Sequence[int] = FREQUENCIES) -> list[Row]:
-        """Other target healths, with short windows."""
+        """Other target healths, as shipped and with long windows."""
         rows = []
         for name, crash in self.crashes.items():
             self._tell(f"{name}: target health")
             for target in TARGETS_BPS:
                 for every in frequencies:
                     setting = replace(self.setting(crash), target_health_bps=target, publish_seconds=every)
-                    rows += [self._row(crash, cap, setting) for cap in (SHIPPED, SHORT)]
+                    rows += [self._row(crash, cap, setting) for cap in (LONG, SHIPPED)]
         return rows
 
     def flat_rows(self) -> list[FlatRow]:

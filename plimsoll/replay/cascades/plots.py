@@ -15,7 +15,7 @@ from plimsoll.replay.cascades.grid import FlatRow, PushRow, Row
 from plimsoll.risk.study.crash import Crash
 from plimsoll.risk.study.result import Result
 
-COLOURS = {grid.SHIPPED.name: "#c0392b", grid.SHORT.name: "#1f6f8b", grid.OFF.name: "#7f8c8d"}
+COLOURS = {grid.LONG.name: "#c0392b", grid.SHIPPED.name: "#1f6f8b", grid.OFF.name: "#7f8c8d"}
 _FROM_MINUTE, _TO_MINUTE = 35, 50
 _TRACE_STEP = 3
 _STYLE = {
@@ -177,7 +177,7 @@ def _standing(rows: Sequence[FlatRow]) -> Figure:
     for axis, refill in zip(axes[0], refills, strict=True):
         for row in rows:
             if row.refill == refill and row.victims == victims:
-                held = [(seconds, worth) for seconds, worth in row.pusher.worth if seconds <= 420 and seconds % 4 == 0]
+                held = [(seconds, worth) for seconds, worth in row.pusher.worth if seconds <= 420]
                 axis.plot(
                     [seconds for seconds, _ in held], [_thousands(worth) for _, worth in held], color=colours[row.cap],
                     label=f"cap {row.cap}", linewidth=1.2,
@@ -221,7 +221,7 @@ def _targets(rows: Sequence[Row]) -> Figure:
     crashes = list(dict.fromkeys(row.crash for row in rows))
     figure, axes = _panels(2, len(crashes), 3.4 * len(crashes), 5, share_y="row")
     for column, crash in enumerate(crashes):
-        for cap in (grid.SHIPPED.name, grid.SHORT.name):
+        for cap in (grid.LONG.name, grid.SHIPPED.name):
             for every, style in ((1, "-"), (15, "--"), (60, ":")):
                 found = [
                     row for row in rows if (row.crash, row.cap, row.setting.publish_seconds) == (crash, cap, every)

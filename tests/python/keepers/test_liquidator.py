@@ -88,7 +88,7 @@ def test_act__bankrupt__is_absorbed_and_the_debt_covered(world: World, trader: P
 
 
 def test_act__cap_reached__goes_on_in_the_next_window(world: World) -> None:
-    """8 bps of the scale, 266.67 ETH, may be moved by close-outs in 16 seconds."""
+    """8 bps of the scale, 266.67 ETH, may be moved by close-outs in 5 seconds."""
     trader = world.trader("trader", 200_000)
     world.open(trader, "ETH", "900")
     crash(world, 2_840)
@@ -98,7 +98,7 @@ def test_act__cap_reached__goes_on_in_the_next_window(world: World) -> None:
     assert abs(float(first["base"])) == pytest.approx(266.6664)
     world.tick(1)
     assert keeper.round() == []
-    world.tick(14)
+    world.tick(3)
     assert keeper.round() == []
     world.tick(1)
     [second] = keeper.round()

@@ -118,8 +118,8 @@ def test_decide__cap_reached__waits_for_the_next_window() -> None:
     markets = capped(WAD // 10)
     found = sick(markets, "0.5")
     assert decide(snapshot(found, markets=markets)) == []
-    assert decide(snapshot(found, markets=[replace(markets[0], moved_since=NOW - 15)])) == []
-    assert decide(snapshot(found, markets=[replace(markets[0], moved_since=NOW - 16)]))
+    assert decide(snapshot(found, markets=[replace(markets[0], moved_since=NOW - 4)])) == []
+    assert decide(snapshot(found, markets=[replace(markets[0], moved_since=NOW - 5)]))
 
 
 def test_decide__cap_nearly_reached__closes_what_fits() -> None:

@@ -50,7 +50,7 @@ def target_rows(result: Result) -> list[Row]:
         Row("made up", cap.name, small(target_health_bps=target, publish_seconds=every), result)
         for target in grid.TARGETS_BPS
         for every in grid.FREQUENCIES
-        for cap in (grid.SHIPPED, grid.SHORT)
+        for cap in (grid.LONG, grid.SHIPPED)
     ]
 
 
@@ -106,7 +106,7 @@ def test_write_plots__every_kind_of_row__writes_figures_that_are_the_same_again(
 
 def test_write_runs__a_run__stands_in_dollars_and_basis_points(tmp_path: Path) -> None:
     found = Result(bankrupt=3, against=1_500_000 * WAD + WAD // 2, skew_lowest=-1_205, delays=[0, 15, 30])
-    write_runs(tmp_path / "runs.csv", [Row("made up", "×1, 16 s", small(take_over_usd=MILLION), found)])
+    write_runs(tmp_path / "runs.csv", [Row("made up", "×1, 5 s", small(take_over_usd=MILLION), found)])
     with (tmp_path / "runs.csv").open(encoding="utf-8") as file:
         (line,) = csv.DictReader(file)
     assert (line["bankrupt"], line["against"], line["skew_lowest"]) == ("3", "1500001", "-12.05")
@@ -123,7 +123,7 @@ def test_main__a_part_of_the_study__prints_a_line_for_each_run(
     assert main(["--crash", "ETH made up", "--sizes", "100", "--every", "60"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + 3
-    assert lines[2].startswith("| ETH made up | 100% | 60 s | – | ×1, 16 s |")
+    assert lines[2].startswith("| ETH made up | 100% | 60 s | – | ×1, 5 s |")
 
 
 @pytest.mark.parametrize(

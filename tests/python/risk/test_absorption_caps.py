@@ -249,11 +249,11 @@ def test_absorb__caps_passed_already__room_is_nothing():
 
 @pytest.mark.parametrize("later", [0, 1])
 def test_absorb__next_window_and_next_hour__have_room_again(later):
-    """A record more than 15 seconds after the window's first; a call in the next hour by the clock."""
+    """A record more than 4 seconds after the window's first; a call in the next hour by the clock."""
     protocol = crowded()
     protocol.set_params(ETH, FEES, now=LATER)
     market = protocol.state.markets[ETH]
-    market.count_moved(LATER - 15 - later, CAP_OF_WINDOW)
+    market.count_moved(LATER - 4 - later, CAP_OF_WINDOW)
     done = absorb(protocol)
     assert len(done.against_sides) == 1 - later
 

@@ -146,7 +146,7 @@ def test_liquidate__cap_of_a_window__then_the_next():
     set_price(protocol, 952 * WAD, LATER)
     cap = SCALE // 10_000
     assert protocol.liquidate(ACCOUNT, ETH, now=LATER, sender=KEEPER).size == cap
-    until = LATER + 16
+    until = LATER + 5
     for now in (LATER, until - 1):  # whether there is a newer record or not
         if now > LATER:
             set_price(protocol, 952 * WAD, now)
@@ -166,7 +166,7 @@ def test_liquidate__cap_of_a_small_market__leaves_room_for_a_minimum_and_a_remai
     set_price(protocol, 960 * WAD, LATER)
     done = protocol.liquidate(ACCOUNT, ETH, now=LATER, sender=KEEPER)
     assert done.size == 2 * -(-1_000 * WAD * WAD // (960 * WAD))
-    with refused(protocol, "Liquidator_CapReached", ETH, LATER + 16, 0):
+    with refused(protocol, "Liquidator_CapReached", ETH, LATER + 5, 0):
         protocol.liquidate(ACCOUNT, ETH, now=LATER, sender=KEEPER)
 
 

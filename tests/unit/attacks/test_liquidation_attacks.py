@@ -22,7 +22,7 @@ from tests.support.evm import Evm, known, reverts
 from tests.unit.attacks.reference import MALLORY, base_of, crowd, execute, main_account, place, wealth
 
 CAP = SCALES[ETH] * 8 // 10_000
-CAP_SECONDS = 15
+CAP_SECONDS = 4
 TAKER = 6
 
 
@@ -151,7 +151,8 @@ def test_take_over__of_the_safer_part__leaves_the_rest_no_sicker(evm: Evm, marke
 def test_starvation__cap_filled_with_ones_own_accounts__costs_and_holds_up_nobody_for_long(evm: Evm) -> None:
     """Fill the cap of the close-outs with small liquidations of one's own, so that others aren't closed out while their
     debt grows: free of cost in a draft, for as long as one liked. Filling it costs the penalties, less the keeper's
-    share; it lasts until the window ends; and take-overs and absorptions aren't bound by it at all."""
+    share; it lasts until the window ends, five seconds, so that a minute of it costs $47,000 (with CAP_SECONDS = 15 it
+    was $15,000); and take-overs and absorptions aren't bound by it at all."""
     core = deploy_core(evm, markets=1, pool_dollars=60_000_000, fund_dollars=1_000_000)
     own = [core.trader("mallory", 2_800, index=index + 1) for index in range(17)]
     mine = [main_account(core, 100), *own]

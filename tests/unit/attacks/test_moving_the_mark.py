@@ -10,7 +10,7 @@ from tests.unit.attacks.reference import MALLORY, base_of, crowd, execute, main_
 
 CRASHED = ETH_PRICE * 97 // 100
 CAP = SCALES[ETH] * (ETH_PARAMS["makerBps"] + ETH_PARAMS["takerBps"]) // 10_000
-CAP_SECONDS = 15
+CAP_SECONDS = 4
 PUSH_DOLLARS = 20_000_000
 
 
@@ -97,16 +97,17 @@ def test_moving_the_mark__next_record_in_the_same_window__moves_nothing_more(cor
 
 
 def test_moving_the_mark__one_record_used_in_two_windows__has_one_cap(core: Core) -> None:
-    """A record lives for fifteen seconds, and a draft's windows were of the time of use: one published at the end of a
-    window was good for its cap and, a second later, for the next one's, at one price, which is what the push is paid
-    once for. Windows are of the time of publication: a record is in one of them however late it is used."""
+    """A record lives for fifteen seconds, three windows, and a draft's windows were of the time of use: one published
+    at the end of a window was good for its cap and, a second later, for the next one's, at one price, which is what the
+    push is paid once for. Windows are of the time of publication: a record is in one of them however late it is used.
+    """
     first, *victims = crowd(core, 6, balanced=True)
     main_account(core)
     core.tick(2, {ETH: CRASHED})
     began = core.evm.timestamp
     opening = -core.liquidator.liquidate(first, ETH, [], sender=MALLORY).event("Liquidated")["base"]
-    core.evm.advance(14)
-    core.record(ETH)  # lives from here to 15 seconds on: into what would be the next window
+    core.evm.advance(CAP_SECONDS - 1)
+    core.record(ETH)  # lives from here to 15 seconds on: into what would be the next three windows
     newest, moved = core.oracle.newest(ETH), opening
     for wait in (1, 1, 10, 3):  # its last second is the last of these
         core.evm.advance(wait)
@@ -116,6 +117,38 @@ def test_moving_the_mark__one_record_used_in_two_windows__has_one_cap(core: Core
     assert core.liquidator.counters(ETH)[:2] == (began, moved)
     with reverts("Liquidator_CapReached", ETH, began + CAP_SECONDS + 1, CAP - moved):
         core.liquidator.liquidate(victims[-1], ETH, [], sender=MALLORY)
+    core.check_sums()
+
+
+@pytest.mark.parametrize("windows", [2, 3])
+def test_moving_the_mark__orders_that_nobody_else_executes__earn_a_cap_for_each_further_window(
+    core: Core, windows: int
+) -> None:
+    """An order settles at its own record's price however late it is executed. Where nobody executes the one that buys
+    back, a push is held over windows without risk of the index, and each one after the first earns cap × push / scale,
+    $16,000 of $20m. The executor has to be away for 5 seconds a window; with CAP_SECONDS = 15 it was 16. Anyone may
+    execute the order, and is paid for it: then it is one window, and earns nothing."""
+    victims = crowd(core, 5, balanced=True)
+    account = main_account(core, PUSH_DOLLARS)
+    before = wealth(core, [account])
+    push = base_of(PUSH_DOLLARS, CRASHED)
+    sell, buy = core.order(account, ETH, -push), core.order(account, ETH, push, reduce_only=True)
+    place(core, sell)
+    place(core, buy)
+    core.tick(2, {ETH: CRASHED})
+    execute(core, sell)
+    rewards = 0
+    for window in range(windows):
+        if window:
+            core.tick(CAP_SECONDS + 1)
+        closed, paid = liquidate_all(core, [victim for victim in victims if core.liquidator.isLiquidatable(victim)])
+        assert CAP - base_of(1_000, CRASHED) <= closed <= CAP
+        rewards += paid
+    execute(core, buy)
+    assert core.market.position(account, ETH)[0] == 0
+    step = PUSH_DOLLARS * (ETH_PARAMS["makerBps"] + ETH_PARAMS["takerBps"]) // 10_000
+    earned = wealth(core, [account]) - before - rewards
+    assert abs(earned - (windows - 1) * step * WAD) <= 200 * WAD
     core.check_sums()
 
 

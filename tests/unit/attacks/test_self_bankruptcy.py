@@ -12,6 +12,8 @@ no debt. What he has more at the end is the debt of the part that the pool took 
     10 %     $2.38m          $38,200              $248,000
 
 Waiting is his only while nobody else absorbs: anyone may close all of it at once, which leaves him the first column.
+The cap of an hour is seven windows: half a minute of them, where it was a minute and a half with CAP_SECONDS = 15. What
+he has at the end is the same.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from tests.support.evm import Evm, Receipt
 from tests.unit.attacks.reference import MALLORY, base_of, execute, main_account, place, wealth
 
 PAIRS = 40
+CAP_SECONDS = 4
 SIZE = base_of(1_250_000, ETH_PRICE)
 MARGIN = 67_125
 WINDOW_CAP = SCALES[ETH] * 8 // 10_000
@@ -73,7 +76,7 @@ def test_self_bankruptcy__matched_accounts_and_a_gap__earn_the_debt_of_what_the_
     receipts: list[Receipt] = []
     for long in longs:
         if waits and taken < HOUR_CAP:
-            core.tick(16)
+            core.tick(CAP_SECONDS + 1)
         receipts.append(core.liquidator.absorb(long, [], sender=MALLORY))
         taken -= receipts[-1].event("PositionAbsorbed")["base"]
         debt += sum(event["debt"] for event in receipts[-1].events("DebtCovered"))

@@ -218,10 +218,10 @@ def test_around__close_outs_at_one_price__move_the_market_by_its_cap_at_most(cal
     ]
     assert calm.liquidator.counters(ETH)[:2] == (window, cap)
     for debtor in debtors[1:]:
-        with reverts("Liquidator_CapReached", ETH, window + 16, 0):
+        with reverts("Liquidator_CapReached", ETH, window + 5, 0):
             liquidate(calm, debtor)
-    calm.tick(15)
-    with reverts("Liquidator_CapReached", ETH, window + 16, 0):
+    calm.tick(4)
+    with reverts("Liquidator_CapReached", ETH, window + 5, 0):
         liquidate(calm, debtors[2])
     calm.tick(1)
     assert liquidate(calm, debtors[2]).event("Liquidated")["base"] == -150 * WAD

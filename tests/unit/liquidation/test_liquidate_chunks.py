@@ -13,7 +13,8 @@ KEEPER_ACCOUNT = account_id(KEEPER)
 MINIMUM = ceil_div(1_000 * WAD * WAD, ETH_PRICE)
 """Base of the smallest position at the listing price."""
 CAP = 333_333 * WAD * 8 // 10_000
-CAP_SECONDS = 15
+CAP_SECONDS = 4
+MAX_AGE = 15
 
 
 def opened(core: Core, name: str, base: int, market: int = ETH) -> int:
@@ -133,10 +134,10 @@ def test_liquidate__second_move_in_a_window__does_not_prolong_it(core: Core, wea
     assert liquidate(core, account) == CAP
 
 
-@pytest.mark.parametrize("late", [0, 1, CAP_SECONDS])
+@pytest.mark.parametrize("late", [0, 1, CAP_SECONDS, CAP_SECONDS + 1, MAX_AGE])
 def test_liquidate__window__is_of_the_time_of_publication(core: Core, weaken: Weaken, late: int) -> None:
-    """LQ-01: a record belongs to one window however late it is used: at 15 seconds after the window's own record it is
-    of that window, at 16 of the next."""
+    """LQ-01: a record belongs to one window however late it is used: at 4 seconds after the window's own record it is
+    of that window, at 5 of the next."""
     account = opened(core, "trader", 2_000 * WAD)
     core.tick(1)
     began = core.evm.timestamp
@@ -144,11 +145,12 @@ def test_liquidate__window__is_of_the_time_of_publication(core: Core, weaken: We
     weaken(account, WAD // 100)
     assert liquidate(core, account) == CAP
     assert core.liquidator.counters(ETH)[:2] == (began, CAP)
-    core.evm.timestamp = began + CAP_SECONDS
-    core.record(ETH)
-    core.record(BTC)
-    for wait in (0, 1, CAP_SECONDS - 1):
-        core.evm.advance(wait)
+    first_use = max(late, CAP_SECONDS)
+    core.evm.timestamp = began + first_use
+    for market in (ETH, BTC):
+        core.record(market, published_at=began + CAP_SECONDS)
+    for used in (first_use, first_use + 1, CAP_SECONDS + MAX_AGE):
+        core.evm.timestamp = began + used
         weaken(account, WAD // 100)
         with reverts("Liquidator_CapReached", ETH, began + CAP_SECONDS + 1, 0):
             core.liquidator.liquidate(account, ETH, [], sender=KEEPER)

@@ -60,7 +60,7 @@ def test_run__positions_of_the_unhealthy__went_one_of_four_ways() -> None:
     assert abs(opened - left - closed) < WAD // 10**6
 
 
-@pytest.mark.parametrize(("percent", "seconds"), [(50, 15), (100, 15), (100, 5), (200, 15)])
+@pytest.mark.parametrize(("percent", "seconds"), [(50, 15), (100, 15), (100, 4), (200, 4)])
 def test_run__window_capped__close_outs_of_a_window_stay_within_it(percent: int, seconds: int) -> None:
     setting = small(window_cap_percent=percent, window_seconds=seconds, publish_seconds=1)
     cascade = Cascade(made_up(), setting)

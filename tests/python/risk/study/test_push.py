@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from plimsoll.core.units import WAD
+from plimsoll.risk.market import CAP_SECONDS
 from plimsoll.risk.study.push import flat_push, push_into
 from plimsoll.risk.study.setting import OFF_PERCENT, Setting
 from tests.python.risk.study.setting import MILLION, made_up, small
@@ -17,15 +20,15 @@ STEP = PUSH * 8 // 10_000
 
 def test_flat_push__within_one_window__does_not_pay() -> None:
     worth = dict(flat_push(BASE, PUSH, VICTIMS, 60).worth)
-    assert max(worth[second] for second in range(16)) < 0
+    assert max(worth[second] for second in range(CAP_SECONDS + 1)) < 0
 
 
 def test_flat_push__each_further_window__earns_the_cap_times_push_by_scale() -> None:
     worth = dict(flat_push(BASE, PUSH, VICTIMS, 60).worth)
-    assert abs(worth[16] - worth[15] - STEP) < STEP // 20
-    short = dict(flat_push(replace(BASE, window_seconds=5), PUSH, VICTIMS, 60).worth)
-    assert short[0] == worth[0]
-    assert abs(short[6] - short[5] - STEP) < STEP // 20
+    assert abs(worth[5] - worth[4] - STEP) < STEP // 20
+    long = dict(flat_push(replace(BASE, window_seconds=15), PUSH, VICTIMS, 60).worth)
+    assert long[0] == worth[0]
+    assert abs(long[16] - long[15] - STEP) < STEP // 20
 
 
 def test_flat_push__without_a_cap__earns_all_of_it_at_one_record() -> None:
@@ -39,6 +42,15 @@ def test_flat_push__without_a_cap__earns_all_of_it_at_one_record() -> None:
 def test_flat_push__with_outsiders_who_buy__earns_less() -> None:
     alone = flat_push(BASE, PUSH, VICTIMS, 120)
     assert flat_push(replace(BASE, buyers_usd=3 * MILLION), PUSH, VICTIMS, 120).best[1] < alone.best[1]
+
+
+@pytest.mark.parametrize(("window_seconds", "earned"), [(15, 0), (CAP_SECONDS, 239_500)], ids=["of_16_s", "of_5_s"])
+def test_flat_push__held_against_outsiders__pays_in_the_shorter_windows(window_seconds: int, earned: int) -> None:
+    """Attack 16 over many windows at a standing index: $20m pushed against $20m of victims, while outsiders buy $3m a
+    minute. What the shorter window costs: nothing was earned with one of 16 seconds."""
+    setting = replace(BASE, window_seconds=window_seconds, buyers_usd=3 * MILLION)
+    best = flat_push(setting, 20 * MILLION, 20 * MILLION, 150).best[1]
+    assert abs(best - earned * WAD) < 1_000 * WAD
 
 
 def test_push_into__a_crash__stays_within_the_limits_and_adds_up() -> None:
