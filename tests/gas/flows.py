@@ -284,11 +284,11 @@ def _measure_small_liquidations(
     core.liquidator.liquidate(victims[0], ETH, [], sender=KEEPER)
     flows["liquidate_small"] = lab.measure(lambda: core.liquidator.liquidate(victims[1], ETH, [], sender=KEEPER))
 
+    def batch(calls: list[bytes]) -> Measured:
+        return lab.measure(lambda: batcher.run([core.liquidator.address] * len(calls), calls, sender=KEEPER))
+
     def second(one: list[bytes], two: list[bytes]) -> Measured:
-        alone, pair = (
-            lab.measure(lambda: batcher.run([core.liquidator.address] * len(calls), calls, sender=KEEPER))
-            for calls in (one, two)
-        )
+        alone, pair = batch(one), batch(two)
         return Measured(pair.gas - alone.gas, pair.calldata_bytes - alone.calldata_bytes)
 
     calls = [core.liquidator.liquidate.encode(account, ETH, []) for account in victims[2:5]]

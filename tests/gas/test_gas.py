@@ -38,8 +38,8 @@ def test_gas__second_liquidation_of_a_transaction__costs_more_than_it_is_paid_fo
 
 
 def test_gas__absorption__costs_what_it_is_paid_for(measured: dict[str, Measured]) -> None:
-    """LQ-05: an absorption was paid for 180,000 gas and a tenth, and cost 147,000; one that followed another for 120,000
-    and a tenth, and cost 85,000. It covers its cost alone, and earns no more than the tenth after another."""
+    """LQ-05: an absorption was paid for 180,000 gas and a tenth, and cost 147,000; one that followed another for
+    120,000 and a tenth, and cost 85,000. It covers its cost alone, and earns no more than the tenth after another."""
     marginal = ABSORB_GAS + ABSORB_GAS_A_POSITION
     assert measured["absorb"].gas <= (TRANSACTION_GAS + marginal) * 11 // 10
     assert measured["absorb_second"].gas >= marginal
