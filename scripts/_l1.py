@@ -1,4 +1,4 @@
-"""The trader's commands between L1 and his accounts: deposit, who acts for him, and what an account refused."""
+"""The trader's commands between L1 and his accounts: deposits, who acts for him, and what an account refused."""
 
 from __future__ import annotations
 
@@ -38,6 +38,27 @@ def deposit_l1(sides: Sides, dollars: str, claimant: str | None, wait: float) ->
         time.sleep(0.2)
     click.echo(f"deposit      {found.value}")
     return 0 if found is Arrival.CREDITED or not wait else 1
+
+
+@cli.command(cls=Command)
+@both_sides
+@click.argument("l1_tx", metavar="L1_TX")
+@click.option("--relay", is_flag=True, help="Relay again what failed of it on L2, whoever's deposit it is.")
+def arrival(sides: Sides, l1_tx: str, relay: bool) -> int:
+    """Say what became on L2 of the deposit that L1_TX made."""
+    from plimsoll.core.errors import UserError
+    from plimsoll.sdk.rollup.deposits import Arrival, arrival, deposit_in, relay_again
+
+    receipt = sides.rollup.l1.receipt(l1_tx)
+    if receipt is None:
+        raise UserError(f"L1 (chain {sides.rollup.l1.chain_id}) has no transaction {l1_tx}")
+    made = deposit_in(sides.rollup, receipt)
+    if relay:
+        for sent in relay_again(sides.rollup, made, sides.client.signer):
+            click.echo(f"relayed      {sent.tx_hash}, {sent.gas_used:,} gas")
+    found = arrival(sides.rollup, made)
+    click.echo(f"deposit      {found.value}")
+    return 0 if found in (Arrival.CREDITED, Arrival.CLAIMED) else 1
 
 
 @cli.command(cls=Command)

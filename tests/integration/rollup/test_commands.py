@@ -106,6 +106,22 @@ def test_claim__what_an_account_refused__is_tried_again_or_taken_out(crossing: C
     crossing.check()
 
 
+def test_arrival__failed_on_l2__is_said_and_relayed_again_by_anyone(crossing: Crossing, run: Run) -> None:
+    made, token = crossing.deposit(100), crossing.devnet.token.address
+    sent = made.receipt.tx_hash
+    assert "is on its way" in run("trade", "arrival", sent, "--account", BOB, nested=1).output
+    code = crossing.refuse(crossing.l2, token)
+    crossing.stack.relay()
+    crossing.l2.rpc.call("anvil_setCode", token, code)
+    failed = run("trade", "arrival", sent, "--account", BOB, nested=1)
+    assert (failed.exit_code, failed.output.count("a message failed on L2")) == (1, 1)
+    done = run("trade", "arrival", sent, "--relay", "--account", BOB, nested=1)
+    assert (done.exit_code, done.output.count("relayed      0x")) == (0, 2), done.output
+    assert "deposit      is in the account\n" in done.output
+    is_one_line(run("trade", "arrival", "0x" + "00" * 32, "--account", BOB, nested=1), "has no transaction")
+    crossing.check()
+
+
 def test_agent__named_shown_and_ended(crossing: Crossing, run: Run) -> None:
     agent = to_checksum_address("0x" + "ab" * 20)
     assert run("trade", "agent", "--account", ALICE, nested=1).output == "agent        none\n"
