@@ -43,6 +43,7 @@ _SIGNATURES: dict[str, tuple[str, ...]] = {
         "otherMessenger() view (address)",
         "failedMessages(bytes32 messageHash) view (bool)",
         "successfulMessages(bytes32 messageHash) view (bool)",
+        "event RelayedMessage(bytes32 indexed messageHash)",
     ),
     "Bridge": ("otherBridge() view (address)",),
     "MessagePasser": (

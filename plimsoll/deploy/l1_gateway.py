@@ -6,6 +6,7 @@ from plimsoll.chain.contracts import Deployed, artifact, created_address, interf
 from plimsoll.chain.optimism import L2_BRIDGE, L2_MESSENGER, at
 from plimsoll.chain.transactions import Chain, Receipt, Signer
 from plimsoll.core.errors import UserError
+from plimsoll.deploy.code import is_same_code
 
 NAME = "L1Gateway"
 GETTERS = ("messenger", "bridge", "token", "l2Token", "l2Gateway")
@@ -46,14 +47,19 @@ def deploy_l1_gateway(l1: Chain, signer: Signer, l2_gateway: Deployed, l2_token:
 
 
 def differences(l1: Chain, l2_gateway: Deployed, l2_token: str) -> list[str]:
-    """What the gateway on L1 says otherwise than L2 does; nothing where both fit. Raises UserError without one."""
+    """What the gateway on L1 says otherwise than L2 does, and whether it is another contract that says the same.
+
+    Nothing where all fits. Raises UserError without a contract there.
+    """
     gateway = Deployed.of(NAME, l2_gateway.call("l1Gateway"), l1)
-    if not l1.code(gateway.address):
+    code = l1.code(gateway.address)
+    if not code:
         raise UserError(f"{l1.uri} (chain {l1.chain_id}) has no contract at {gateway.address}")
     said = l1.read([gateway.prepare(getter) for getter in GETTERS], raise_errors=False)
     wanted = gateway_arguments(l2_gateway, l2_token)
-    return [
+    found = [
         f"its {getter} is {actual}, not {expected}"
         for getter, actual, expected in zip(GETTERS, said, wanted, strict=True)
         if actual != expected
     ]
+    return found if is_same_code(NAME, code) else [*found, "its code is not what this checkout compiles"]

@@ -11,10 +11,11 @@ from eth_utils import keccak
 
 from plimsoll.chain.abi import AbiError
 from plimsoll.chain.optimism import L2_MESSENGER
-from plimsoll.chain.transactions import Receipt, Reverted, Signer
+from plimsoll.chain.transactions import Log, Receipt, Reverted, Signer
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import from_units
+from plimsoll.sdk.history import logs_between
 from plimsoll.sdk.rollup.derivation import Deposit, user_deposit
 from plimsoll.sdk.rollup.layers import Rollup
 
@@ -39,6 +40,7 @@ class Arrival(Enum):
     ON_THE_WAY = "is on its way: L2 has not executed it yet"
     CREDITED = "is in the account"
     REFUSED = "was refused by the account; the claimant may take it, and anyone try again"
+    CLAIMED = "was refused by the account; it was put into it after all, or the claimant took it"
     FAILED = "arrived, but a message failed on L2; anyone may relay it again"
 
 
@@ -111,10 +113,22 @@ def arrival(rollup: Rollup, made: DepositMade) -> Arrival:
         return Arrival.ON_THE_WAY
     if any(_is_failed(rollup, message) for message in made.messages):
         return Arrival.FAILED
-    if rollup.l2_gateway.call("claimOf", made.account, made.claimant):
-        refused = any(rollup.l2_gateway.events(receipt, "CreditRefused") for receipt in receipts if receipt is not None)
-        return Arrival.REFUSED if refused else Arrival.CREDITED
-    return Arrival.CREDITED
+    refused = rollup.l2_gateway.events(_credit_logs(rollup, made.messages[-1], receipts[-1]), "CreditRefused")
+    if not any((one["account"], one["claimant"]) == (made.account, made.claimant) for one in refused):
+        return Arrival.CREDITED
+    return Arrival.REFUSED if rollup.l2_gateway.call("claimOf", made.account, made.claimant) else Arrival.CLAIMED
+
+
+def _credit_logs(rollup: Rollup, credit: Deposit, first: Receipt | None) -> Sequence[Log]:
+    """Of the transaction on L2 in which the gateway's message succeeded: its own, or one that relayed it again."""
+    assert first is not None
+    messenger, key = rollup.l2_messenger, _message_hash(credit)
+    if any(one["messageHash"] == key for one in messenger.events(first, "RelayedMessage")):
+        return first.logs
+    topics = [messenger.interface.events["RelayedMessage"].topic, key]
+    found = logs_between(rollup.l2, [messenger.address], topics, first.block_number, rollup.l2.block_number)
+    again = rollup.l2.receipt(found[-1].tx_hash) if found else None
+    return again.logs if again else ()
 
 
 def relay_again(rollup: Rollup, made: DepositMade, signer: Signer) -> list[Receipt]:
@@ -127,16 +141,21 @@ def relay_again(rollup: Rollup, made: DepositMade, signer: Signer) -> list[Recei
 
 
 def _is_failed(rollup: Rollup, message: Deposit) -> bool:
-    messenger, key = rollup.l2_messenger, bytes(keccak(message.data))
+    messenger, key = rollup.l2_messenger, _message_hash(message)
     failed, done = rollup.l2.read([messenger.prepare(name, key) for name in ("failedMessages", "successfulMessages")])
     return bool(failed and not done)
 
 
+def _message_hash(message: Deposit) -> bytes:
+    """By which the messenger knows it, however often it is relayed."""
+    return bytes(keccak(message.data))
+
+
 def _require_accepted(rollup: Rollup, account: int) -> None:
-    """Raises UserError for an account that will never take a deposit: better here than on L2."""
+    """Raises UserError for an account that takes no deposit, or that no one could withdraw it from."""
     owner = int(ids.owner_of(account), 16)
-    if owner in rollup.contracts.own_addresses:
-        raise UserError(f"deposit: account {account:#x} is the protocol's own and takes no deposits")
+    if owner in {int(address, 16) for address in rollup.contracts.addresses.values()}:
+        raise UserError(f"deposit: account {account:#x} is a contract's of the protocol itself")
 
 
 def _permit(rollup: Rollup, signer: Signer, amount: int) -> tuple[int, int, bytes, bytes] | None:

@@ -185,6 +185,9 @@ def test_deploy_gateway__there_already__is_compared(crossing: Crossing, run: Run
     address = crossing.rollup.l1_gateway.address
     found = run("deploy-gateway", "--account", "TEST::0")
     assert found.output == f"L1Gateway    {address} on chain 900: is there, and fits\n"
+    ours = crossing.l1.code(address)
+    crossing.l1.rpc.call("anvil_setCode", address, "0x" + (ours + b"\0").hex())  # says the same, and is another
+    is_one_line(run("deploy-gateway", "--account", "TEST::0"), "its code is not what this checkout compiles")
     crossing.l1.rpc.call("anvil_setCode", address, "0x" + crossing.l1.code(crossing.bridge.address).hex())
     is_one_line(run("deploy-gateway", "--account", "TEST::0"), "is not this deployment's gateway: its messenger is")
     crossing.l1.rpc.call("anvil_setCode", address, "0x")

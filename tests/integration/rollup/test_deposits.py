@@ -76,8 +76,10 @@ def test_deposit__what_l1_can_tell_at_once__is_refused_there(crossing: Crossing)
     with pytest.raises(UserError, match="not more than zero"):
         deposit(crossing.rollup, alice, 0, account)
     crossing.fund(5)
-    with pytest.raises(UserError, match="is the protocol's own"):
+    with pytest.raises(UserError, match="of the protocol itself"):
         deposit(crossing.rollup, alice, 5 * 10**6, ids.pack(crossing.contracts.addresses["LiquidityPool"], 1))
+    with pytest.raises(UserError, match="of the protocol itself"):  # its own gateway would never withdraw it
+        deposit(crossing.rollup, alice, 5 * 10**6, ids.pack(crossing.rollup.l2_gateway.address))
 
 
 # --- the account refuses it ---
@@ -92,6 +94,7 @@ def test_deposit__account_that_takes_none__the_claimant_takes_it_out(crossing: C
     crossing.check()
     before = crossing.devnet.token.call("balanceOf", alice)
     gateway.transact(alice, "reclaim", treasury, alice)
+    assert arrival(crossing.rollup, made) is Arrival.CLAIMED
     assert crossing.devnet.token.call("balanceOf", alice) == before + made.amount
     crossing.check()
 
@@ -210,6 +213,42 @@ def test_credit__message_of_anyone_else__credits_nothing(crossing: Crossing) -> 
     assert (relayed.ok, forced.ok) == (True, False)  # the messenger keeps the failed one
     assert crossing.cash(crossing.account("bob")) == 0
     relay_again(crossing.rollup, hers, crossing.devnet.signers["bob"])
+    assert crossing.cash(crossing.account()) == hers.amount
+    crossing.check()
+
+
+def test_arrival__relayed_again_and_then_refused__says_so(crossing: Crossing) -> None:
+    """It said that the money is in the account: it looked for the refusal in the transaction that had failed."""
+    gateway, vault = crossing.rollup.l2_gateway.address, crossing.contracts.vault.address
+    made = crossing.deposit(100)
+    code = crossing.refuse(crossing.l2, gateway)
+    crossing.stack.relay()
+    crossing.l2.rpc.call("anvil_setCode", gateway, code)
+    code = crossing.refuse(crossing.l2, vault)
+    relay_again(crossing.rollup, made, crossing.devnet.signers["bob"])
+    crossing.l2.rpc.call("anvil_setCode", vault, code)
+    assert arrival(crossing.rollup, made) is Arrival.REFUSED
+    assert crossing.cash(crossing.account()) == 0
+    crossing.check()
+
+
+def test_relay_again__another_deposit_took_the_tokens__waits_for_anyone_to_bring_its_own(crossing: Crossing) -> None:
+    """After a pause of the token Mallory has his credit relayed on Alice's tokens, while his own are not minted: Alice
+    gets hers as soon as anyone relays the bridge's message of his, which he can't prevent."""
+    token, l2 = crossing.devnet.token.address, crossing.devnet.signers
+    hers, his = crossing.deposit(100), crossing.deposit(100, "bob")
+    code = crossing.refuse(crossing.l2, token)
+    crossing.stack.relay()
+    crossing.l2.rpc.call("anvil_setCode", token, code)
+    l2["bob"].send(MESSENGER, hers.messages[0].data, gas=1_000_000)
+    l2["bob"].send(MESSENGER, his.messages[1].data, gas=1_000_000)
+    assert crossing.cash(crossing.account("bob")) == his.amount
+    relay_again(crossing.rollup, hers, l2["alice"])
+    assert arrival(crossing.rollup, hers) is Arrival.FAILED
+    relay_again(crossing.rollup, his, l2["alice"])
+    relay_again(crossing.rollup, hers, l2["alice"])
+    assert arrival(crossing.rollup, hers) is Arrival.CREDITED
+    assert arrival(crossing.rollup, his) is Arrival.CREDITED
     assert crossing.cash(crossing.account()) == hers.amount
     crossing.check()
 
