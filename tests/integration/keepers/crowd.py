@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from plimsoll.chain.transactions import Call
+from plimsoll.chain.transactions import Call, Reverted
 from plimsoll.core.units import WAD
 from plimsoll.sdk.events import Absorbed, Liquidated
 from tests.integration.keepers.conftest import Stage, until
@@ -34,8 +35,17 @@ def open_positions(stage: Stage, count: int, *, owner: str = "alice") -> list[in
 
 
 def read(stage: Stage, calls: list[Call]) -> list[Any]:
-    """At one block by its number: while a block is mined, what is "latest" may be half of either."""
-    return stage.devnet.chain.read(calls, block=stage.devnet.chain.block_number)
+    """At one block by its number. While the next one is mined anvil may answer with its state at the old time, from
+    which the contracts reckon backwards and panic: asked again.
+    """
+    for _ in range(20):
+        try:
+            return stage.devnet.chain.read(calls, block=stage.devnet.chain.block_number)
+        except Reverted as error:
+            if "Panic" not in error.reason:
+                raise
+            time.sleep(0.05)
+    raise AssertionError("the node answers with a panic, again and again")
 
 
 def unhealthy(stage: Stage, accounts: list[int]) -> list[int]:
