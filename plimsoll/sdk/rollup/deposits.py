@@ -111,7 +111,7 @@ def arrival(rollup: Rollup, made: DepositMade) -> Arrival:
     receipts = [rollup.l2.receipt(message.tx_hash) for message in made.messages]
     if any(receipt is None for receipt in receipts):
         return Arrival.ON_THE_WAY
-    if any(_is_failed(rollup, message) for message in made.messages):
+    if not all(_says(rollup, "successfulMessages", message) for message in made.messages):
         return Arrival.FAILED
     refused = rollup.l2_gateway.events(_credit_logs(rollup, made.messages[-1], receipts[-1]), "CreditRefused")
     if not any((one["account"], one["claimant"]) == (made.account, made.claimant) for one in refused):
@@ -136,14 +136,13 @@ def relay_again(rollup: Rollup, made: DepositMade, signer: Signer) -> list[Recei
     return [
         signer.send(L2_MESSENGER, message.data, gas=CREDIT_GAS)
         for message in made.messages
-        if _is_failed(rollup, message)
+        if _says(rollup, "failedMessages", message) and not _says(rollup, "successfulMessages", message)
     ]
 
 
-def _is_failed(rollup: Rollup, message: Deposit) -> bool:
-    messenger, key = rollup.l2_messenger, _message_hash(message)
-    failed, done = rollup.l2.read([messenger.prepare(name, key) for name in ("failedMessages", "successfulMessages")])
-    return bool(failed and not done)
+def _says(rollup: Rollup, mapping: str, message: Deposit) -> bool:
+    """Whether a message is among L2's `successfulMessages` or `failedMessages`; in these it stays for ever."""
+    return bool(rollup.l2_messenger.call(mapping, _message_hash(message)))
 
 
 def _message_hash(message: Deposit) -> bytes:

@@ -109,7 +109,8 @@ def test_claim__what_an_account_refused__is_tried_again_or_taken_out(crossing: C
 def test_arrival__failed_on_l2__is_said_and_relayed_again_by_anyone(crossing: Crossing, run: Run) -> None:
     made, token = crossing.deposit(100), crossing.devnet.token.address
     sent = made.receipt.tx_hash
-    assert "is on its way" in run("trade", "arrival", sent, "--account", BOB, nested=1).output
+    early = run("trade", "arrival", sent, "--relay", "--account", BOB, nested=1)
+    assert early.output == "deposit      is on its way: L2 has not executed it yet\n"
     code = crossing.refuse(crossing.l2, token)
     crossing.stack.relay()
     crossing.l2.rpc.call("anvil_setCode", token, code)
