@@ -19,7 +19,7 @@ def trade(w: World, account: int, size: int) -> None:
     w.call(
         "trade",
         lambda: w.model.trade(account, ETH, size, now=w.now, sender=address("keeper"), acceptable=2**200 * (size > 0)),
-        w.core.order_book,
+        w.core.order_book.address,
         w.core.market.trade,
         (account, ETH, size, 2**200 * (size > 0), False, 0, 0, actor("keeper"), record, record),
         touches=(account,),
