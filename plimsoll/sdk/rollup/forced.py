@@ -43,7 +43,7 @@ _GAS = {
     "executeBatch": 800_000,
     "withdraw": 600_000,
 }
-"""On L2, about twice what each needs: what is left over is lost, what is missing fails the call."""
+"""On L2, twice what each needs with few markets, some room with eight: the rest is lost, too little fails the call."""
 
 
 @dataclass(frozen=True, slots=True)
