@@ -17,12 +17,13 @@ import {WadMath} from "../libraries/WadMath.sol";
 import {AccountIds, Core, Posting} from "../types/Accounts.sol";
 import {TradingConfig} from "../types/MarketConfig.sol";
 import {PriceRecord} from "../types/PriceRecord.sol";
+import {Attempts} from "./Attempts.sol";
 import {KeeperPay} from "./KeeperPay.sol";
 import {Shutdown} from "./Shutdown.sol";
 
 /// @title Liquidator
 /// @notice Close-out, take-over and backstop. Total: nothing here fails because a sum is negative, a fund empty or a counterpart gone.
-contract Liquidator is ILiquidator, Shutdown, KeeperPay, AccessManaged {
+contract Liquidator is ILiquidator, Attempts, Shutdown, KeeperPay, AccessManaged {
     using AccountIds for uint256;
     using WadMath for int256;
 

@@ -422,6 +422,14 @@ class GasMarketChanged(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed(Happened):
+    """In a batch of attempts: the call at `index` did nothing. `reason` is the encoded error."""
+
+    index: int
+    reason: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceRecorded(Happened):
     """`sources` is the bitmap of the sources that the record rests on; times in Unix seconds."""
 
@@ -450,7 +458,7 @@ KINDS: Mapping[str, type[Happened]] = {
         OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, OrdersMatched, MatchSkipped, DelegateSet,
         Relayed, Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
         Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, GasMarketChanged, MarketListed, ParamsChanged,
-        OpeningHalted, OrderForced, Settled, DeclaredDead, ConfirmedDead, MarketClosed,
+        OpeningHalted, OrderForced, Settled, DeclaredDead, ConfirmedDead, MarketClosed, AttemptFailed,
     )
 }  # fmt: skip
 """Every record's class by the event's name."""

@@ -52,6 +52,7 @@ CEILINGS = {
     "match": 230_000,
     "match_new": 270_000,
     "execute_batch_10": 90_000,
+    "liquidate_batch_40": 90_000,
     "cancel_all": 35_000,
 }
 UPDATE_CEILING = 120_000
@@ -266,14 +267,14 @@ def _measure_liquidations(lab: Lab, flows: dict[str, Measured], market_order: An
 def _measure_small_liquidations(
     lab: Lab, flows: dict[str, Measured], market_order: Any, place: Any, settle: Any
 ) -> None:
-    """Positions near the smallest, whose keepers are paid for their gas: one alone, and two in one transaction; then
-    absorptions of such positions likewise."""
+    """Positions near the smallest, whose keepers are paid for their gas: one alone, two in one transaction, and forty
+    attempts; then absorptions of such positions likewise."""
     core = lab.core
     core.give_pool(20_000_000)
     core.liquidator.setGasMarket(ETH, sender=RISK)
     batcher = lab.evm.deploy("Batcher")
     core.fund_account(account_id(batcher), 10)
-    victims = [core.trader(f"small victim {number}", 100, isolated_market=ETH) for number in range(9)]
+    victims = [core.trader(f"small victim {number}", 100, isolated_market=ETH) for number in range(49)]
     for victim in victims:
         order = market_order(WAD * 3 // 5, victim)
         place(order)
@@ -293,11 +294,14 @@ def _measure_small_liquidations(
 
     calls = [core.liquidator.liquidate.encode(account, ETH, []) for account in victims[2:5]]
     flows["liquidate_second"] = second(calls[:1], calls[1:])
+    calls = [core.liquidator.liquidate.encode(account, ETH, []) for account in victims[9:]]
+    attempts = lab.measure(lambda: core.liquidator.attempt(calls, sender=KEEPER))
+    flows["liquidate_batch_40"] = Measured(attempts.gas // len(calls), attempts.calldata_bytes // len(calls))
     lab.prices[ETH] = lab.prices[ETH] * 900 // 1_000
     for _ in range(4):
         lab.tick(20)
     core.liquidator.absorb(victims[5], [], sender=KEEPER)
-    calls = [core.liquidator.absorb.encode(account, []) for account in victims[6:]]
+    calls = [core.liquidator.absorb.encode(account, []) for account in victims[6:9]]
     flows["absorb_second"] = second(calls[:1], calls[1:])
 
 

@@ -35,6 +35,7 @@ def test_gas__second_liquidation_of_a_transaction__costs_more_than_it_is_paid_fo
 ) -> None:
     """LQ-05: else a contract that liquidates its own accounts, many at once, would earn by it."""
     assert measured["liquidate_second"].gas > LIQUIDATE_GAS
+    assert measured["liquidate_batch_40"].gas > LIQUIDATE_GAS + TRANSACTION_GAS // 40
 
 
 def test_gas__absorption__costs_what_it_is_paid_for(measured: dict[str, Measured]) -> None:
