@@ -6,14 +6,17 @@ A handler takes a `World` and a `Choices`, so that the same handlers serve the s
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from plimsoll.risk.liquidation import Absorption
 from plimsoll.risk.market import Deleveraging
+from plimsoll.risk.refusals import Refusal
 from tests.stateful import deaths, matches, orders
 from tests.stateful.choices import Choices
+from tests.stateful.orders import reasons
 from tests.stateful.people import BOTS, TRADERS, actor, address, main
-from tests.stateful.world import LIQUIDATOR_COUNTERS, MARKETS, WAD, World, model_params, slot_of
+from tests.stateful.world import LIQUIDATOR_COUNTERS, MARKETS, WAD, World, model_params, named, slot_of
 from tests.support import core as support
 from tests.support.core import account_id, owner_of
 from tests.support.evm import Receipt
@@ -242,6 +245,47 @@ def deleverage(w: World, c: Choices) -> None:
     )
 
 
+def attempt(w: World, c: Choices) -> None:
+    """Some of the above at once: what one refuses stops none of the others."""
+    keeper, liquidator = c.pick(TRADERS), w.core.liquidator
+    sender = address(keeper)
+    wanted: list[tuple[Callable[[], Any], bytes]] = []
+    touched = [main(keeper), w.core.fund_main]
+    for _ in range(c.integer(2, 4)):
+        account = _unhealthy(w, c) or c.pick(w.accounts)
+        market = _held_market(w, c, account)
+        touched.append(account)
+        kind = c.pick(("liquidate", "liquidate", "absorb", "deleverage"))
+        if kind == "liquidate":
+            predict = partial(w.model.liquidate, account, market, now=w.now, sender=sender)
+            wanted.append((predict, liquidator.liquidate.encode(account, market, [])))
+        elif kind == "absorb":
+            wanted.append(
+                (partial(w.model.absorb, account, now=w.now, sender=sender), liquidator.absorb.encode(account, []))
+            )
+        else:
+            wanted.append((partial(w.model.deleverage, market, now=w.now), liquidator.deleverage.encode(market, [])))
+
+    def predict_all() -> list[Refusal]:
+        refused = []
+        for predict, _ in wanted:
+            try:
+                predict()
+            except Refusal as refusal:
+                refused.append(refusal)
+            else:
+                w.count("attempted: done")
+        return refused
+
+    def check(refused: list[Refusal], receipt: Receipt) -> None:
+        w.hold([named(one) for one in refused], reasons(receipt, "AttemptFailed"), "what was refused")
+        for one in refused:
+            w.count(f"attempted: {one.name}")
+
+    calls = [data for _, data in wanted]
+    w.call("attempt", predict_all, actor(keeper), liquidator.attempt, calls, touches=touched, check=check)
+
+
 def accrue(w: World, c: Choices) -> None:
     """Anyone may; it deleverages too."""
     market = c.pick(MARKETS)
@@ -424,6 +468,7 @@ HANDLERS: dict[str, tuple[Handler, int]] = {
     "set_params": (set_params, 3),
     "halt": (halt, 2),
     "deleverage": (deleverage, 4),
+    "attempt": (attempt, 12),
     "accrue": (accrue, 4),
     "inject": (inject, 2),
 }

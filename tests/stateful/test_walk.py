@@ -11,10 +11,10 @@ from tests.stateful.handlers import DYING, HANDLERS, POOR, Handler
 from tests.stateful.world import MARKETS, World
 
 CHECK_EVERY = 200
-SEEDS = (1, 2)
+SEEDS = (5, 7)
 CALLS = 20_000
 DEEP_CALLS = 1_000_000
-POOR_SEEDS = (4, 13, 17, 22)
+POOR_SEEDS = (7, 17, 19, 21)
 POOR_CALLS = 24_000
 DYING_SEEDS = (10, 11)
 DYING_CALLS = 12_000
@@ -88,6 +88,12 @@ REACHED = (
     "takeOver: done",
     "takeOver: OrderBook_NotPermitted",
     "absorb: done",
+    "attempt: done",
+    "attempted: done",
+    "attempted: Liquidator_Healthy",
+    "attempted: Liquidator_CapReached",
+    "attempted: Liquidator_NotBankrupt",
+    "attempted: Liquidator_NothingDue",
     "sweep: done",
     "deleverage: Liquidator_NothingDue",
     "accrue: done",
@@ -112,6 +118,7 @@ REACHED_POOR = (
     "deleveraged by liquidate",
     "deleveraged by takeOver",
     "deleveraged by absorb",
+    "deleveraged by attempt",
     "deleveraged by pool executeRequest",
     "deleveraged by setParams",
     "against a side: long",
