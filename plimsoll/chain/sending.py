@@ -35,7 +35,8 @@ class Limits:
     patience_seconds: float = 8.0
     """Without being mined, before it is sent again or replaced."""
     give_up_seconds: float = 45.0
-    """After which the caller hears of it; what was sent stays written down, and is settled later."""
+    """Without any of ours being mined, after which the caller hears of it; what was sent stays written down, and is
+    settled later."""
     bump_percent: int = 15
     """Nodes take a replacement from 10 % more on."""
 
@@ -125,6 +126,12 @@ class CarefulSigner(Signer):
         """Called right before anything is sent; raises where it must not be."""
         self.account = Account()
         self._unknown_since = 0.0
+        self._flight: list[Entry] = []
+        """What was sent and isn't known to be mined, by ascending nonces."""
+        self._arrived: dict[int, Receipt] = {}
+        """Mined, and not told to anybody yet."""
+        self._moved = self._tried = 0.0
+        """When one of them was mined last, and when the first of them was hurried last."""
 
     # --- sending ---
 
@@ -136,24 +143,44 @@ class CarefulSigner(Signer):
 
         Raises UserError above a ceiling (nothing was sent), RpcUnavailable where they aren't mined in time.
         """
+        with self._lock:
+            receipts = self._awaited(self.dispatch(calls))
+        for receipt in receipts:
+            if check and not receipt.ok:
+                raise self.chain.why(receipt)
+        return receipts
+
+    def dispatch(self, calls: Iterable[Call]) -> list[int]:
+        """Write down and send, behind what is under way already, and don't wait: `landed` tells what became of them.
+
+        Returns their nonces. Raises UserError above a ceiling (nothing was sent), RpcUnavailable.
+        """
         wanted = list(calls)
         if not wanted:
             return []
         with self._lock:
             self.fence()
             entries = self._entries(wanted)
-            self.journal.save(entries)
-            self.account.pending = len(entries)
+            if not self._flight:
+                self._moved = self._tried = time.monotonic()
+            self._take_off([*self._flight, *entries])
             try:
                 self._broadcast(entries)
             except (RpcError, UserError) as error:
                 self._forget_refused(error)
                 raise
-            receipts = self._see_through(entries)
-        for receipt in receipts:
-            if check and not receipt.ok:
-                raise self.chain.why(receipt)
-        return receipts
+        return [one.nonce for one in entries]
+
+    def landed(self) -> dict[int, Receipt]:
+        """Receipts by nonce of what was mined since the last time; the first that is not, if it is late, is hurried.
+
+        A nonce behind others waits for its turn: only the first can be stuck. Raises UserError where somebody else
+        used our nonce, RpcUnavailable where nothing was mined for too long.
+        """
+        with self._lock:
+            self._look_after()
+            found, self._arrived = self._arrived, {}
+            return found
 
     def settle(self) -> bool:
         """See to whatever of this address is still under way; True once there is nothing.
@@ -163,6 +190,7 @@ class CarefulSigner(Signer):
         """
         with self._lock:
             self.forget_nonce()
+            self._flight, self._arrived = [], {}
             mined, pending = self._nonces()
             entries = [one for one in self.journal.load() if one.nonce >= mined]
             if entries:
@@ -175,9 +203,11 @@ class CarefulSigner(Signer):
             return True
 
     def is_clear(self) -> bool:
-        """Whether nothing is under way and the next nonce is the chain's: not after a reorganisation, for example."""
-        mined, pending = self._nonces()
-        return pending == mined == self.nonce
+        """Whether nothing is under way but what we know of: not after a reorganisation, for example."""
+        with self._lock:
+            mined, pending = self._nonces()
+            first = self._flight[0].nonce if self._flight else self.nonce
+            return first <= mined <= pending == self.nonce
 
     # --- parts ---
 
@@ -187,8 +217,7 @@ class CarefulSigner(Signer):
         if not isinstance(error, RpcUnavailable):
             mined, pending = self._nonces()
             if mined == pending:
-                self.journal.save([])
-                self.account.pending = 0
+                self._take_off([])
 
     def _entries(self, calls: Sequence[Call]) -> list[Entry]:
         """Signed in consecutive nonces. Raises UserError above a ceiling."""
@@ -227,32 +256,41 @@ class CarefulSigner(Signer):
         self.fence()
         self.broadcast([self._raw(one) for one in entries])
 
-    def _see_through(self, entries: list[Entry]) -> list[Receipt]:
-        """Receipts in the order of the entries, whichever version of each was mined; the journal is empty then."""
-        found: dict[int, Receipt] = {}
-        started = tried = time.monotonic()
+    def _take_off(self, entries: Sequence[Entry]) -> None:
+        """From now on these are under way; written down first."""
+        self.journal.save(entries)
+        self._flight = list(entries)
+        self.account.pending = len(entries)
+
+    def _awaited(self, nonces: Sequence[int]) -> list[Receipt]:
+        """Receipts in the order of the nonces, whichever version of each was mined."""
         while True:
-            missing = [one for one in entries if one.nonce not in found]
-            self._look_up(missing, found)
-            left = [one for one in missing if one.nonce not in found]
-            self.account.pending = len(left)
-            if not left:
-                break
-            now = time.monotonic()
-            if now - started > self.limits.give_up_seconds:
-                self.forget_nonce()
-                raise RpcUnavailable(f"{self.chain.uri}: {len(left)} of our transactions are not mined yet")
-            if now - tried > self.limits.patience_seconds:
-                tried = now
-                self._refuse_stolen(left[0])
-                entries = self._hurried(entries, {one.nonce for one in left})
+            self._look_after()
+            if all(nonce in self._arrived for nonce in nonces):
+                return [self._arrived.pop(nonce) for nonce in nonces]
             time.sleep(self.chain.poll_seconds)
-        self.journal.save([])
-        receipts = [found[one.nonce] for one in entries]
-        for receipt in receipts:
+
+    def _look_after(self) -> None:
+        """Find what of the flight was mined, and hurry its head where it is late."""
+        found: dict[int, Receipt] = {}
+        self._look_up(self._flight, found)
+        for receipt in found.values():
             self.account.outcomes["mined" if receipt.ok else "reverted"] += 1
             self.account.fees += receipt.fee + int(receipt.raw.get("l1Fee") or "0x0", 16)
-        return receipts
+        self._arrived |= found
+        now = time.monotonic()
+        if found:
+            self._moved = self._tried = now
+            self._take_off([one for one in self._flight if one.nonce not in found])
+        if not self._flight:
+            return
+        if now - self._moved > self.limits.give_up_seconds:
+            self.forget_nonce()
+            raise RpcUnavailable(f"{self.chain.uri}: {len(self._flight)} of our transactions are not mined yet")
+        if now - self._tried > self.limits.patience_seconds:
+            self._tried = now
+            self._refuse_stolen(self._flight[0])
+            self._hurry()
 
     def _look_up(self, entries: Sequence[Entry], found: dict[int, Receipt]) -> None:
         wanted = [(one.nonce, tx_hash) for one in entries for tx_hash in one.hashes]
@@ -267,21 +305,23 @@ class CarefulSigner(Signer):
             found: dict[int, Receipt] = {}
             self._look_up([first], found)  # it may have been mined since the last look
             if not found:
-                self.journal.save([])
+                self._take_off([])
                 self.forget_nonce()
                 raise UserError(f"nonce {first.nonce} of {self.address} was used by another sender; give each its key")
 
-    def _hurried(self, entries: Sequence[Entry], nonces: set[int]) -> list[Entry]:
-        """What a node lost is sent again as it was; what is stuck at a higher fee."""
-        late = [one for one in entries if one.nonce in nonces]
-        known = self.chain.rpc.batch([("eth_getTransactionByHash", [one.hashes[-1]]) for one in late])
-        lost = {one.nonce for one, raw in zip(late, known, strict=True) if raw is None}
-        changed = [self._bumped(one) if one.nonce in nonces - lost else one for one in entries]
-        self.journal.save(changed)
-        for one, before in zip(changed, entries, strict=True):
-            if one.nonce in nonces:
-                self._resend(one, "repeated" if one == before else "replaced")
-        return changed
+    def _hurry(self) -> None:
+        """What a node lost is sent again as it was. The first of all, and whatever offers less than blocks cost by
+        now, is replaced at a higher fee; what stands behind them only waits.
+        """
+        before = self._flight
+        known = self.chain.rpc.batch([("eth_getTransactionByHash", [one.hashes[-1]]) for one in before])
+        lost = {one.nonce for one, raw in zip(before, known, strict=True) if raw is None}
+        base_fee = self.chain.block().base_fee
+        stuck = {one.nonce for place, one in enumerate(before) if not place or one.max_fee < base_fee} - lost
+        self._take_off([self._bumped(one) if one.nonce in stuck else one for one in before])
+        for one, last in zip(self._flight, before, strict=True):
+            if one.nonce in stuck | lost:
+                self._resend(one, "repeated" if one == last else "replaced")
 
     def _bumped(self, entry: Entry) -> Entry:
         """A version that replaces it; the same where the ceiling leaves no room."""
@@ -341,10 +381,17 @@ class CarefulSigner(Signer):
                 ready.append(self._bumped(self._cancel(one.nonce, one)))
             else:
                 ready.append(one)
-        self.journal.save(ready)
-        for one, before in zip(ready, entries, strict=True):
-            self._resend(one, "replaced" if one.is_cancel and not before.is_cancel else "repeated")
-        self._see_through(ready)
+        self._see_through(
+            ready, [one.is_cancel and not before.is_cancel for one, before in zip(ready, entries, strict=True)]
+        )
+
+    def _see_through(self, entries: Sequence[Entry], is_replaced: Sequence[bool]) -> None:
+        """Send these again, and wait until they are mined."""
+        self._moved = self._tried = time.monotonic()
+        self._take_off(entries)
+        for one, replaced in zip(entries, is_replaced, strict=True):
+            self._resend(one, "replaced" if replaced else "repeated")
+        self._awaited([one.nonce for one in entries])
 
     def _would_succeed(self, entry: Entry) -> bool:
         try:
@@ -367,10 +414,7 @@ class CarefulSigner(Signer):
             self._bumped(replace(self._cancel(nonce), max_fee=2 * max_fee, tip=2 * tip + 1))
             for nonce in range(mined, min(pending, mined + _MOST_CANCELLED))
         ]
-        self.journal.save(cancels)
-        for one in cancels:
-            self._resend(one, "replaced")
-        self._see_through(cancels)
+        self._see_through(cancels, [True] * len(cancels))
         self._unknown_since = 0.0
         return False
 
