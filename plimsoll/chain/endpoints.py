@@ -99,6 +99,10 @@ class RpcPool(RpcClient):
             raise refused
         return results
 
+    def second_opinion(self, calls: Iterable[tuple[str, Sequence[Any]]]) -> list[Any]:
+        wanted = list(calls)
+        return self._second_opinion(lambda rpc: rpc.batch(wanted, raise_errors=False)) if wanted else []
+
     def close(self) -> None:
         for one in self.endpoints:
             one.rpc.close()

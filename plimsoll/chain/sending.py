@@ -164,6 +164,8 @@ class CarefulSigner(Signer):
             if not self._flight:
                 self._moved = self._tried = time.monotonic()
             self._take_off([*self._flight, *entries])
+            for one in entries:
+                self._arrived.pop(one.nonce, None)  # mined once, and reorganised away since
             try:
                 self._broadcast(entries)
             except (RpcError, UserError) as error:
@@ -190,9 +192,10 @@ class CarefulSigner(Signer):
         """
         with self._lock:
             self.forget_nonce()
-            self._flight, self._arrived = [], {}
             mined, pending = self._nonces()
-            entries = [one for one in self.journal.load() if one.nonce >= mined]
+            entries, self._flight = self.journal.load(), []
+            self._look_up(entries, self._arrived)  # whoever sent them in this process hears of them by `landed`
+            entries = [one for one in entries if one.nonce >= mined]
             if entries:
                 self._resume(self._filled(entries, mined))
             elif pending > mined:
@@ -264,11 +267,15 @@ class CarefulSigner(Signer):
 
     def _awaited(self, nonces: Sequence[int]) -> list[Receipt]:
         """Receipts in the order of the nonces, whichever version of each was mined."""
-        while True:
-            self._look_after()
-            if all(nonce in self._arrived for nonce in nonces):
-                return [self._arrived.pop(nonce) for nonce in nonces]
+        self._await(nonces)
+        return [self._arrived.pop(nonce) for nonce in nonces]
+
+    def _await(self, nonces: Sequence[int]) -> None:
+        """Until all of them are mined."""
+        self._look_after()
+        while not all(nonce in self._arrived for nonce in nonces):
             time.sleep(self.chain.poll_seconds)
+            self._look_after()
 
     def _look_after(self) -> None:
         """Find what of the flight was mined, and hurry its head where it is late."""
@@ -389,9 +396,11 @@ class CarefulSigner(Signer):
         """Send these again, and wait until they are mined."""
         self._moved = self._tried = time.monotonic()
         self._take_off(entries)
+        for one in entries:
+            self._arrived.pop(one.nonce, None)
         for one, replaced in zip(entries, is_replaced, strict=True):
             self._resend(one, "replaced" if replaced else "repeated")
-        self._awaited([one.nonce for one in entries])
+        self._await([one.nonce for one in entries])
 
     def _would_succeed(self, entry: Entry) -> bool:
         try:

@@ -255,6 +255,22 @@ class Chain:
             found.append(error or int(raw, 16))
         return found
 
+    def simulate(self, calls: Sequence[Call], *, sender: Any) -> list[Any]:
+        """Decoded results of calls at the newest block as a transaction's, each by itself; a Reverted where one failed.
+
+        Of several nodes another one is asked than reads were made at.
+        """
+        requests = [
+            ("eth_call", [_request(call.to, call.data, sender, call.value, call.gas or 0), "latest"]) for call in calls
+        ]
+        found: list[Any] = []
+        for call, raw in zip(calls, self.rpc.second_opinion(requests), strict=True):
+            error = self.reverted(raw) if isinstance(raw, RpcError) else None
+            if error is not None and not isinstance(error, Reverted):
+                raise error
+            found.append(error or call.decode(_bytes(raw)))
+        return found
+
     def block(self, block: BlockId = "latest") -> Block:
         """Raises UserError if there is no such block."""
         raw = self.rpc.call("eth_getBlockByNumber", _block(block), False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ MEMORY = ":memory:"
 class Duck:
     """A connection to a file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, str] | None = None) -> None:
+        """`settings` are DuckDB's. Raises UserError where it can't be opened."""
         try:
             if str(path) != MEMORY:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = duckdb.connect(str(path))
+            self._connection = duckdb.connect(str(path), config=dict(settings or {}))
         except (duckdb.Error, OSError) as error:
             first = str(error).splitlines()[0]
             raise UserError(

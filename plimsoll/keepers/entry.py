@@ -18,7 +18,9 @@ from plimsoll.keepers.bounds import Bounds
 from plimsoll.keepers.engine import HttpEngine
 from plimsoll.keepers.executor import Executor, Terms
 from plimsoll.keepers.feeds import SignedPrices, feeds_of
-from plimsoll.keepers.liquidator import Capital, Liquidator
+from plimsoll.keepers.ledger import Ledger
+from plimsoll.keepers.liquidations import Capital
+from plimsoll.keepers.liquidator import Liquidator
 from plimsoll.keepers.market_maker import MarketMaker
 from plimsoll.keepers.operating import MAX_TIP, Operating
 from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
@@ -51,6 +53,8 @@ class Start:
     """Start although no price is fresh."""
     operating: Operating = field(default_factory=Operating)
     store: Store | None = None
+    ledger: Ledger | None = None
+    """The one of this process, which job and checks share."""
 
 
 def make_start(
@@ -67,9 +71,10 @@ def make_start(
     contracts = deployment.on(chain)
     store = None if dry_run or signer is None else operating.open_store(deployment)
     careful = None if signer is None else operating.signer(signer, store)
+    ledger = Ledger(contracts) if dry_run else operating.ledger(contracts, deployment)
     return Start(
         deployment, contracts, careful, dry_run=dry_run, pace=pace or Pace(), wait_for_prices=wait_for_prices,
-        operating=operating, store=store,
+        operating=operating, store=store, ledger=ledger,
     )  # fmt: skip
 
 
@@ -181,7 +186,9 @@ def make_publisher(
     """
     feeds = feeds_of(start.contracts, _market_names(start), keys, stream_keys)
     bounds = None if pool_trader is None else Bounds(start.contracts.chain, feeds, pool_trader)
-    return Publisher(start.contracts, start.signer, feeds, source, cadence=cadence, bounds=bounds, terms=terms)
+    return Publisher(
+        start.contracts, start.signer, feeds, source, cadence=cadence, bounds=bounds, terms=terms, ledger=start.ledger
+    )
 
 
 def run_settlement(start: Start, min_sweep: str = "100") -> int:
@@ -256,7 +263,7 @@ def make_liquidator(
             raise UserError("liquidator: taking over needs a key")
         into = ids.pack(start.signer.address) if account is None else ids.parse_account(account)
         capital = Capital(into, to_wad(take_over, what="take over"), min_profit_bps)
-    return Liquidator(start.contracts, start.signer, capital=capital)
+    return Liquidator(start.contracts, start.signer, capital=capital, ledger=start.ledger)
 
 
 def run_market_maker(start: Start, engine_url: str, market: str, account: str | None, terms: Quoting) -> int:
@@ -295,7 +302,8 @@ def make_runner(start: Start, job: Job[Any, Any], stop: threading.Event | None =
         raise UserError(f"{job.name}: {signer.address} has no ETH to pay for gas")
     guard = None
     if signer is not None and not start.dry_run:
-        guard = start.operating.guard(job.name, start.contracts, start.deployment, signer, start.store)
+        ledger = start.ledger or Ledger(start.contracts)
+        guard = start.operating.guard(job.name, ledger, start.deployment, signer, start.store)
     chain = start.contracts.chain
     return Runner(job, chain, signer, dry_run=start.dry_run, pace=start.pace, stop=stop, guard=guard)
 

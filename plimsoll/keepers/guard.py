@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from plimsoll.chain.sending import CarefulSigner
 from plimsoll.chain.transactions import Block, Signer
-from plimsoll.keepers.checks import Broken, Checks
+from plimsoll.keepers.checks import Checks
 from plimsoll.keepers.claims import CLAIM_SECONDS, Claims, claims_of
+from plimsoll.keepers.ledger import Broken
 from plimsoll.keepers.store import Store, StoreUnavailable
 
 A = TypeVar("A")
@@ -60,14 +61,15 @@ class Guard:
             try:
                 self.checks.look(block)
             except Broken as error:
-                self._trip(str(error))
+                raise self.trip(str(error)) from None
 
-    def _trip(self, why: str) -> None:
+    def trip(self, why: str) -> Halted:
+        """Open the breaker, for everybody. Returns what to raise. Raises StoreUnavailable."""
         self.halted = why
         if self.store is not None:
             note = json.dumps({"why": why, "by": self.job, "at": round(time.time())})
             self._ask(lambda store: store.put(TRIPPED, note))
-        raise Halted(why)
+        return Halted(why)
 
     def may_send(self) -> bool:
         """Whether our address is ours alone. Raises StoreUnavailable."""

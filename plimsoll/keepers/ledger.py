@@ -1,120 +1,109 @@
-"""The ledger added up from outside: what was paid in against what everybody has.
+"""The protocol's ledger as a keeper's process has it: an index of its own, which its job and its checks share.
 
-Cash comes from the vault's events, positions from the market's views at the same block. What tokens are there beyond
-all claims is dust of roundings, wei each; a cent is far above what can be right, and far below what anybody steals.
+The index is read on to the block of a round, and its mirror says what every account has. A process keeps its tables in
+a file of its own, the first of a folder that nobody else has open, so that a restart reads on where one before ended.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from pathlib import Path
 
+from plimsoll.chain.endpoints import RpcPool
 from plimsoll.chain.transactions import Block
-from plimsoll.core.units import WAD, from_wad
+from plimsoll.core.errors import UserError
+from plimsoll.index.duck import MEMORY, Duck
+from plimsoll.index.follow import Index
+from plimsoll.index.mirror import Mirror, MirrorBroken
+from plimsoll.index.store import Store
 from plimsoll.sdk.contracts import Contracts
-from plimsoll.sdk.events import Deposited, Posted, Transferred, Withdrawn, decode_all
-from plimsoll.sdk.history import Follower, occurrences, topics_of
-from plimsoll.sdk.snapshots import market_count
-from plimsoll.sdk.words import markets_in
 
-TOLERANCE = WAD // 100
-"""A cent, WAD dollars."""
-BASE_TOLERANCE = 10**12
-"""Of a side's open interest, WAD base: what closing parts of a side can leave without an owner."""
-
-_EVENTS = ("Posted", "Deposited", "Withdrawn", "Transferred")
+FILES = 32
+"""As many processes of one machine have a file of their own; further ones, and who may not write, keep it in memory."""
+FILE_SETTINGS = {"memory_limit": "512MB", "threads": "1"}
+"""Of DuckDB: it is one of several processes, and what it writes are a block's events."""
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """At a block, WAD dollars. `dust`: paid in less what everybody has; `surplus`: tokens there less tokens paid in."""
-
-    block: int
-    accounts: int
-    dust: int
-    surplus: int
-    open_interest: dict[int, tuple[int, int, int, int]]
-    """By market: long and short as the market counts them, long and short that positions have; WAD base."""
-
-    def wrong(self) -> str:
-        """What doesn't add up; empty where all does."""
-        found = []
-        if abs(self.dust) > TOLERANCE:
-            found.append(f"the ledger is off by {from_wad(self.dust):f} dollars")
-        if self.surplus < 0:
-            found.append(f"the vault holds {from_wad(-self.surplus):f} dollars less than was paid in")
-        for market_id, (long, short, owned_long, owned_short) in self.open_interest.items():
-            for side, counted, owned in (("long", long, owned_long), ("short", short, owned_short)):
-                if abs(counted - owned) > BASE_TOLERANCE:
-                    found.append(
-                        f"market {market_id}: {side} open interest is {from_wad(counted):f}, "
-                        f"and positions have {from_wad(owned):f}"
-                    )
-        return "; ".join(found)
+class Broken(Exception):
+    """Something that must hold doesn't: nothing may be sent before a person has found out why."""
 
 
-class LedgerTracker:
-    """Everybody's cash and markets, from the vault's events since the deployment."""
+def in_memory() -> Store:
+    return Store(Duck(Path(MEMORY)))
 
-    def __init__(self, contracts: Contracts) -> None:
+
+def in_folder(folder: Path) -> Store:
+    """The first file that can be opened; memory where none can."""
+    for number in range(1, FILES + 1):
+        try:
+            return Store(Duck(folder / f"{number}.duckdb", FILE_SETTINGS))
+        except UserError:
+            continue
+    return in_memory()
+
+
+class Ledger:
+    """Not for several threads at once. Opens and reads nothing before it is asked."""
+
+    def __init__(self, contracts: Contracts, open_store: Callable[[], Store] = in_memory) -> None:
         self.contracts = contracts
-        self._restarts = 0
-        self._follower = Follower(
-            contracts.chain,
-            [contracts.vault.address],
-            topics_of(contracts.vault.name, _EVENTS),
-            from_block=contracts.from_block,
-        )
-        self._clear()
+        self._open = open_store
+        self._store: Store | None = None
+        self._index: Index | None = None
+        self._at = ""
+        """The hash of the block that it is as of."""
 
-    def _clear(self) -> None:
-        self._cash: dict[int, int] = {}
-        self._markets: dict[int, int] = {}
-        self._tokens = 0
+    @property
+    def index(self) -> Index:
+        """Raises Broken."""
+        if self._index is None:
+            self._store = self._store or self._open()
+            try:
+                self._index = Index(self.contracts, self._store)
+            except MirrorBroken:
+                self._index = self._anew()
+        return self._index
 
-    def add_up(self, block: Block) -> Totals:
-        """As of a block."""
-        self._follow(block)
-        contracts, chain = self.contracts, self.contracts.chain
-        ids = range(1, market_count(contracts) + 1)
-        states = chain.read([contracts.market.prepare("marketState", one) for one in ids], block=block.number)
-        fees = chain.read([contracts.market.prepare("unsweptFees", one) for one in ids], block=block.number)
-        held = chain.read([contracts.token.prepare("balanceOf", contracts.vault)], block=block.number)[0]
-        claims = sum(self._cash.values())
-        claims += sum(state.poolQuote for state in states) + sum(one + other for one, other in fees)
-        owned = {market_id: [0, 0] for market_id in ids}
-        places = [(account, one) for account, bitmap in self._markets.items() for one in markets_in(bitmap)]
-        positions = chain.read([contracts.market.prepare("position", *place) for place in places], block=block.number)
-        for (_, market_id), (base, quote, owed) in zip(places, positions, strict=True):
-            claims += quote - owed
-            owned[market_id][base < 0] += abs(base)
-        unit = contracts.token_unit
-        return Totals(
-            block=block.number,
-            accounts=len(self._cash),
-            dust=self._tokens * unit - claims,
-            surplus=(held - self._tokens) * unit,
-            open_interest={
-                one: (state.openLong, state.openShort, *owned[one]) for one, state in zip(ids, states, strict=True)
-            },
-        )
+    def at(self, block: Block) -> Mirror:
+        """The mirror as of a block; where the node lags behind what was read before, as of that.
 
-    def _follow(self, block: Block) -> None:
-        logs = self._follower.poll(block.number)
-        if self._follower.restarts != self._restarts:
-            self._restarts = self._follower.restarts
-            self._clear()
-        unit = self.contracts.token_unit
-        for record in decode_all(occurrences([self.contracts.vault], logs)):
-            if isinstance(record, Posted):
-                balance = record.unpacked
-                self._cash[record.account] = balance.cash
-                self._markets[record.account] = balance.markets
-            elif isinstance(record, Deposited | Withdrawn):
-                self._cash[record.account] = record.cash
-                self._tokens += record.amount if isinstance(record, Deposited) else -record.amount
-            elif isinstance(record, Transferred):
-                self._move(int(record.from_), int(record.to), record.amount * unit)
+        Raises Broken where an event doesn't follow from those before it, RpcUnavailable.
+        """
+        if block.hash != self._at:
+            self._read_on(block.number)
+            self._at = block.hash
+        return self.index.mirror
 
-    def _move(self, source: int, target: int, value: int) -> None:
-        self._cash[source] = self._cash.get(source, 0) - value
-        self._cash[target] = self._cash.get(target, 0) + value
+    def time(self, block: Block) -> int:
+        """Of a block, Unix seconds; of what was read before where the node lags behind that."""
+        return max([block.timestamp, *(one.last for one in self.index.mirror.markets.values())])
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+        self._store = self._index = None
+        self._at = ""
+
+    def read_again(self, block: int) -> None:
+        """All from the beginning, at another node where there is one: one that lies stops nobody. Raises Broken."""
+        self._at = ""
+        rpc = self.contracts.chain.rpc
+        if isinstance(rpc, RpcPool) and len(rpc.endpoints) > 1:
+            rpc.distrust_first()
+        try:
+            self._index = self._anew()
+            self._index.update(block)
+        except MirrorBroken as error:
+            self._index = None
+            raise Broken(f"the events don't follow from each other: {error}") from None
+
+    def _read_on(self, block: int) -> None:
+        try:
+            self.index.update(block)
+        except MirrorBroken:
+            self.read_again(block)
+
+    def _anew(self) -> Index:
+        self._store = self._store or self._open()
+        self._store.remove_after(-1)
+        return Index(self.contracts, self._store)

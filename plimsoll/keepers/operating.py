@@ -16,6 +16,7 @@ from plimsoll.core.errors import UserError
 from plimsoll.core.units import to_wad
 from plimsoll.keepers.checks import Checks, Often
 from plimsoll.keepers.guard import Guard
+from plimsoll.keepers.ledger import Ledger, in_folder
 from plimsoll.keepers.store import Store, StoredJournal, open_store
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.deployments import Deployment
@@ -27,6 +28,7 @@ POOL_SECONDS = 3.0
 MAX_TIP = "0.1"
 """Gwei: far above what rollups need, and a tenth of what nodes suggest that know none."""
 NO_STORE = "none"
+IN_MEMORY = "memory"
 VARIABLES = {
     "PLIMSOLL_NODES": "nodes",
     "PLIMSOLL_STORE": "store",
@@ -37,6 +39,7 @@ VARIABLES = {
     "PLIMSOLL_PATIENCE_SECONDS": "patience",
     "PLIMSOLL_SUMS_SECONDS": "sums",
     "PLIMSOLL_LOW_BALANCE_ETHER": "low_balance",
+    "PLIMSOLL_INDEX_FOLDER": "index",
 }
 """Environment variables by what they set."""
 
@@ -61,6 +64,8 @@ class Operating:
     """Seconds between sums of the ledger, 0 for never."""
     low_balance: str = "0.01"
     """Ether below which the alarm goes."""
+    index: str | None = None
+    """A folder in which each process has a file for its index; None for one beside the store, "memory" for none."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> Operating:
@@ -96,25 +101,37 @@ class Operating:
         """The store of a deployment, apart from those of all others, and of a chain that was started again."""
         if self.store == NO_STORE:
             return None
-        space = f"{deployment.genesis[2:14]}:{deployment.addresses['MarginVault'][2:10].lower()}:"
-        return open_store(self.store or str(default_store(deployment)), space)
+        space = _space(deployment).replace("-", ":")
+        return open_store(self.store or str(default_store(deployment)), f"{space}:")
+
+    def ledger(self, contracts: Contracts, deployment: Deployment) -> Ledger:
+        """Of one process. Opens nothing yet. Where nothing else is written down, it isn't either."""
+        if self.index == IN_MEMORY or (self.index is None and self.store == NO_STORE):
+            return Ledger(contracts)
+        is_file = self.store is not None and "://" not in self.store
+        beside = Path(self.store).parent if self.store and is_file else ROOT / "keepers"
+        folder = Path(self.index or beside / "index") / _space(deployment)
+        return Ledger(contracts, lambda: in_folder(folder))
 
     def signer(self, signer: Signer, store: Store | None) -> CarefulSigner:
         """With this key, within the limits; what it sends is written down in the store."""
         journal = None if store is None else StoredJournal(store, signer.address)
         return CarefulSigner(signer.chain, signer.wallet, name=signer.name, limits=self.limits, journal=journal)
 
-    def guard(
-        self, job: str, contracts: Contracts, deployment: Deployment, signer: Signer, store: Store | None
-    ) -> Guard:
+    def guard(self, job: str, ledger: Ledger, deployment: Deployment, signer: Signer, store: Store | None) -> Guard:
         """What stands between a job's decisions and its transactions."""
-        checks = Checks(contracts, deployment.genesis, signer, often=self.often)
+        checks = Checks(ledger.contracts, deployment.genesis, signer, often=self.often, ledger=ledger)
         return Guard(job, store, signer, checks)
 
 
 def default_store(deployment: Deployment) -> Path:
     """The file that the keepers of one machine share."""
     return ROOT / "keepers" / f"{deployment.network}.sqlite"
+
+
+def _space(deployment: Deployment) -> str:
+    """A name that no other deployment has, nor this one on a chain that was started again."""
+    return f"{deployment.genesis[2:14]}-{deployment.addresses['MarginVault'][2:10].lower()}"
 
 
 def _whole(text: str, what: str) -> int:

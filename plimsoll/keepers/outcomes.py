@@ -7,6 +7,12 @@ from collections.abc import Iterable
 from plimsoll.keepers.runner import Fields, account_shown, shown
 from plimsoll.sdk.events import Absorbed, DebtCovered, Deleveraged, Happened, Liquidated, TakenOver
 
+TOLD = {
+    "Liquidator": ("Liquidated", "TakenOver", "Absorbed", "DebtCovered"),
+    "PerpMarket": ("Deleveraged",),
+}
+"""Events by the contract that says them."""
+
 
 def told(records: Iterable[Happened]) -> Iterable[tuple[str, Fields]]:
     """An event and its fields for each that is worth a line, in their order."""

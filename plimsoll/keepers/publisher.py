@@ -15,9 +15,9 @@ from plimsoll.chain.abi import function_json
 from plimsoll.chain.contracts import Interface, decode_logs
 from plimsoll.chain.transactions import Block, Call, Receipt, Reverted, Signer
 from plimsoll.core.errors import UserError
-from plimsoll.keepers.accounts import AccountTracker
 from plimsoll.keepers.bounds import Bounds, Words
 from plimsoll.keepers.feeds import Feed, quotes, said
+from plimsoll.keepers.ledger import Ledger
 from plimsoll.keepers.prices import PriceSource
 from plimsoll.keepers.publishing import (
     Action,
@@ -62,6 +62,7 @@ class Publisher:
         cadence: Cadence | None = None,
         bounds: Bounds | None = None,
         terms: BoundTerms | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         """`bounds` where push feeds and pools are moved, too, and `terms` when."""
         self.contracts = contracts
@@ -71,7 +72,7 @@ class Publisher:
         self.cadence = cadence or Cadence()
         self.bounds = bounds
         self.terms = terms or BoundTerms()
-        self._tracker = AccountTracker(contracts)
+        self.ledger = ledger or Ledger(contracts)
         self._complaints: dict[tuple[int, str], str] = {}
         self._broken: dict[tuple[int, str], int] = {}
         """By market and source that its vendor refuses: until when it isn't tried again."""
@@ -97,7 +98,7 @@ class Publisher:
         calls = [self.contracts.oracle.prepare("newest", one) for one in ids]
         calls += [self.contracts.order_book.prepare("queue", one) for one in ids]
         results = self.contracts.chain.read(calls, block=block.number)
-        anyone = bool(self._tracker.unhealthy(block))
+        anyone = bool(self.ledger.at(block).monitor.liquidatable(self.ledger.time(block)))
         markets = []
         for one, word, queue in zip(ids, results[: len(ids)], results[len(ids) :], strict=True):
             newest = unpack_record(word)

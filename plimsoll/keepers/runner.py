@@ -24,6 +24,7 @@ from plimsoll.chain.transactions import Block, Chain, Reverted, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import from_wad
 from plimsoll.keepers.guard import Guard, Halted
+from plimsoll.keepers.ledger import Broken
 from plimsoll.keepers.sight import Sight
 from plimsoll.keepers.store import StoreUnavailable
 
@@ -34,6 +35,8 @@ Fields = Mapping[str, Any]
 NODE, STORE, HALTED = "node", "store", "halted"
 """Kinds of trouble: the first two change their words from one failure to the next, and are said once."""
 HALTED_EXIT = 3
+LANDING_SECONDS = 5.0
+"""How long the end waits for what is under way; what isn't mined by then is written down."""
 
 
 class Action(Protocol):
@@ -77,6 +80,24 @@ class Withdraws(Protocol):
 
     def withdraw(self, why: str, log: Log) -> None:
         """Take it back, without the node's help: the node is lost, or this is the end. Raises nothing."""
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A job whose transactions may be under way while the next round decides: `act` doesn't wait for them."""
+
+    @property
+    def is_flying(self) -> bool:
+        """Whether something is under way."""
+        ...
+
+    def land(self, log: Log) -> Sequence[Any]:
+        """Say what became of what was sent. Returns actions that nothing is under way of any more."""
+        ...
+
+    def lost(self) -> Sequence[Any]:
+        """Nothing of ours is under way any more, whatever we thought. Returns what was."""
         ...
 
 
@@ -168,6 +189,7 @@ class Runner:
     def end(self) -> int:
         """Leave nothing standing. Returns the exit code: 3 where the breaker was open."""
         self._withdraw("stopped")
+        self._bring_down()
         self.guard.leave()
         self.log("stopped")
         return HALTED_EXIT if self.guard.halted else 0
@@ -185,6 +207,8 @@ class Runner:
             return self._failed(NODE, error)
         except StoreUnavailable as error:
             return self._failed(STORE, error)
+        except Broken as error:
+            return self._failed(HALTED, self._tripped(error))
         except Halted as error:
             return self._failed(HALTED, error)
         except (UserError, Reverted) as error:
@@ -200,6 +224,7 @@ class Runner:
         self.guard.beat(**self.sight.shown())
         if not self.dry_run and not (self._is_sender() and self._settled()):
             return
+        self._land()
         actions = self.job.decide(self.job.observe(block))
         self.sight.due = sum(getattr(one, "claims", None) != () for one in actions)  # what is only left costs nothing
         if self.dry_run:
@@ -216,8 +241,30 @@ class Runner:
         ours = self.guard.claimed(actions, block)
         if ours:
             self.job.act(ours, self.log, self.stop)
-            self.guard.give_back(ours, self.chain.block_number)
+            if isinstance(self.job, Streams):
+                self._land()
+            else:
+                self.guard.give_back(ours, self.chain.block_number)
         self._unsure = False
+
+    def _land(self) -> None:
+        """Give back what is done with of what was under way."""
+        if isinstance(self.job, Streams) and (done := self.job.land(self.log)):
+            self.guard.give_back(done, self.chain.block_number)
+
+    def _bring_down(self) -> None:
+        """At the end: see what is under way mined, if that doesn't take long. Raises nothing."""
+        deadline = time.monotonic() + LANDING_SECONDS
+        with suppress(RpcUnavailable, RpcError, AbiError, UserError, Reverted):
+            while isinstance(self.job, Streams) and self.job.is_flying and time.monotonic() < deadline:
+                self._land()
+                time.sleep(self.chain.poll_seconds)
+
+    def _tripped(self, error: Broken) -> Halted:
+        """The breaker is open: for everybody, where the store can be told."""
+        with suppress(StoreUnavailable):
+            return self.guard.trip(str(error))
+        return Halted(str(error))
 
     def _warn(self) -> None:
         """That gas will run out, when it is news."""
@@ -244,6 +291,9 @@ class Runner:
         if isinstance(self.signer, CarefulSigner):
             if not self.signer.settle():
                 return False
+            self._land()
+            if isinstance(self.job, Streams) and (lost := self.job.lost()):
+                self.guard.give_back(lost, self.chain.block_number)
         else:
             self.signer.forget_nonce()
             pending = self.chain.nonce(self.signer.address, "pending")

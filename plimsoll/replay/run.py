@@ -20,7 +20,7 @@ from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from plimsoll.dashboard.report import ReplayReport
 from plimsoll.deploy.parameters import Parameters
-from plimsoll.keepers.liquidator import Capital
+from plimsoll.keepers.liquidations import Capital
 from plimsoll.replay.actions import (
     Action,
     Applied,

@@ -3,71 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 import pytest
 
-from plimsoll.chain.abi import address_of
-from plimsoll.chain.contracts import Interface, interface
-from plimsoll.chain.transactions import Log
 from plimsoll.index.follow import ROOMS
 from plimsoll.index.mirror import Mirror, Settlement
-from plimsoll.sdk.events import Happened, PriceRecorded, Traded, decode
+from plimsoll.sdk.events import Happened, Traded
 from plimsoll.sdk.slots import market_words, position_words
 from tests.stateful.choices import Seeded
 from tests.stateful.handlers import DYING, HANDLERS, POOR, Handler
 from tests.stateful.world import MARKETS, World
-from tests.support.evm import Evm
+from tests.support.heard import Ear, Listener
 
 CALLS = 4_000
 CHECK_EVERY = 25
-
-
-class Heard(NamedTuple):
-    """A transaction, in a block of its own."""
-
-    number: int
-    time: int
-    logs: list[Log]
-    to: str
-    data: bytes
-
-
-class Listener:
-    """Notes the raw logs of every transaction, as a node would give them."""
-
-    def __init__(self) -> None:
-        self.blocks: list[Heard] = []
-        self._done = 0
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        original = Evm.call_raw
-        listener = self
-
-        def call_raw(
-            evm: Evm, sender: Any, to: Any, data: bytes, value: int = 0, gas: int | None = None, static: bool = False
-        ) -> bytes:
-            output = original(evm, sender, to, data, value, gas, static)
-            if not static:
-                number = len(listener.blocks) + 1
-                logs = [
-                    Log(one.address, tuple(one.data[0]), bytes(one.data[1]), number, hex(number), place)
-                    for place, one in enumerate(evm.last_result.logs)
-                ]
-                listener.blocks.append(Heard(number, evm.timestamp, logs, address_of(to), data))
-            return output
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Evm, "call_raw", call_raw)
-            yield
-
-    def heard(self) -> list[Heard]:
-        """What came since the last time."""
-        done, self._done = self._done, len(self.blocks)
-        return self.blocks[done:]
 
 
 class Counting(Mirror):
@@ -88,20 +37,14 @@ class Mirrored:
         self.world = World()
         core = self.world.core
         self.mirror = Counting(pool=int(core.pool.address, 16), fund=int(core.fund.address, 16), token_unit=10**12)
-        addresses = {
-            "MarginVault": core.vault, "PerpMarket": core.market, "OrderBook": core.order_book,
-            "Liquidator": core.liquidator, "OracleAggregator": core.oracle, "MarketConfigurator": core.configurator,
-            "LiquidityPool": core.pool, "InsuranceFund": core.fund,
-        }  # fmt: skip
-        assert set(addresses) == set(ROOMS)
-        self.interfaces: dict[str, Interface] = {one.address: interface(name) for name, one in addresses.items()}
+        self.ear = Ear(core)
+        assert {one.name for one in self.ear.interfaces.values()} == set(ROOMS)
         self.seen: Counter[str] = Counter()
-        self._recorded: Counter[int] = Counter()
         self._known: dict[int, list[Happened]] = {}
 
     def follow(self) -> None:
         for heard in self.listener.heard():
-            records = self._known[heard.number] = self._recording(heard) or self._records(heard.logs)
+            records = self._known[heard.number] = self.ear.records(heard)
             self.seen.update(type(one).__name__ for one in records)
             self.mirror.apply(heard.number, heard.time, records)
 
@@ -111,27 +54,6 @@ class Mirrored:
         assert self.mirror.rollback(heard[0].number - 1)
         for one in heard:
             self.mirror.apply(one.number, one.time, self._known[one.number])
-
-    def _records(self, logs: list[Log]) -> list[Happened]:
-        found = (self.interfaces[log.address].decode_log(log) for log in logs if log.address in self.interfaces)
-        records = (decode(one) for one in found if one is not None)
-        return [one for one in records if one is not None]
-
-    def _recording(self, heard: Heard) -> list[Happened]:
-        """The event of the aggregator that these tests have a mock of."""
-        oracle = self.world.core.oracle
-        if heard.to != oracle.address or heard.data[:4] != oracle.record.selector:
-            return []
-        words = [int.from_bytes(heard.data[at : at + 32], "big") for at in range(4, len(heard.data), 32)]
-        market_id, price, confidence, published_at, state = words
-        self._recorded[market_id] += 1
-        return [
-            PriceRecorded(
-                block_number=heard.number, log_index=0, tx_hash=hex(heard.number), market_id=market_id, price=price,
-                confidence=confidence, published_at=published_at, state=state, sequence=self._recorded[market_id],
-                sources=0,
-            )
-        ]  # fmt: skip
 
     def check(self) -> None:
         """Against the model, which the world holds equal to the contracts' storage."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from plimsoll.chain.transactions import Chain, Signer
+from plimsoll.keepers.ledger import Ledger
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.order_book import Placed
@@ -41,6 +42,8 @@ class World:
         if lens:
             addresses["Lens"] = core.lens.address
         self.contracts = Contracts(self.chain, addresses)
+        self.ledger: Ledger | None = None
+        """As keepers have it, where a test needs it."""
 
     def signer(self, name: str) -> Signer:
         return self.node.signer(self.chain, name)

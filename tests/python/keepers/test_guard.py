@@ -15,8 +15,9 @@ from plimsoll.chain.rpc import RpcUnavailable
 from plimsoll.chain.sending import CarefulSigner
 from plimsoll.chain.transactions import Block
 from plimsoll.core.units import WAD
-from plimsoll.keepers.checks import Broken, Checks, Often
+from plimsoll.keepers.checks import Checks, Often
 from plimsoll.keepers.guard import Guard, Halted
+from plimsoll.keepers.ledger import Broken
 from plimsoll.keepers.liquidator import Liquidator
 from plimsoll.keepers.runner import Log, Runner
 from plimsoll.keepers.status import Status, close_breaker, read_status, show_status
@@ -33,7 +34,7 @@ class Keeper:
     def __init__(self, world: World, store: Store | None, name: str = "keeper", checks: Any = None) -> None:
         journal = None if store is None else StoredJournal(store, world.signer(name).address)
         self.signer = CarefulSigner(world.chain, world.signer(name).wallet, journal=journal)
-        self.job = Liquidator(world.contracts, self.signer)
+        self.job = Liquidator(world.contracts, self.signer, ledger=world.ledger)
         self.world = world
         self.output = io.StringIO()
         guard = Guard("liquidator", store, self.signer, checks)
@@ -69,14 +70,14 @@ class Between:
     """Lets another keeper have its turn in the middle of a keeper's: after it has seen, and before it sends."""
 
     def __init__(self, keeper: Keeper, what: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-        real = keeper.signer.send_many
+        real = keeper.signer.dispatch
 
-        def send_many(calls: Any, **options: Any) -> Any:
-            monkeypatch.setattr(keeper.signer, "send_many", real)
+        def dispatch(calls: Any) -> Any:
+            monkeypatch.setattr(keeper.signer, "dispatch", real)
             what()
-            return real(calls, **options)
+            return real(calls)
 
-        monkeypatch.setattr(keeper.signer, "send_many", send_many)
+        monkeypatch.setattr(keeper.signer, "dispatch", dispatch)
 
 
 def test_two_liquidators__same_work_at_once__one_pays(

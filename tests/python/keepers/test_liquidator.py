@@ -9,8 +9,8 @@ import pytest
 from plimsoll.chain.transactions import Reverted
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD, to_wad
-from plimsoll.keepers.accounts import AccountTracker
-from plimsoll.keepers.liquidator import Capital, CloseOut, Liquidator
+from plimsoll.keepers.liquidations import Capital, CloseOut
+from plimsoll.keepers.liquidator import Liquidator
 from plimsoll.sdk.client import Plimsoll
 from tests.python.keepers.running import Ran, events
 from tests.support.core import BTC, ETH, GRACE
@@ -24,7 +24,7 @@ def start(world: World, *, dry_run: bool = False, capital: int = 0, min_profit_b
     if capital:
         world.core.fund_account(account, capital)
     limits = Capital(account, 10**30, min_profit_bps) if capital else None
-    job = Liquidator(world.contracts, None if dry_run and not capital else signer, capital=limits)
+    job = Liquidator(world.contracts, None if dry_run and not capital else signer, capital=limits, ledger=world.ledger)
     return Ran(world, job, signer, dry_run=dry_run)
 
 
@@ -211,37 +211,6 @@ def test_dry_run__says_it_and_sends_nothing(world: World, trader: Plimsoll) -> N
 def test_capital__of_someone_else__is_refused(world: World) -> None:
     with pytest.raises(UserError, match="must be the signer's own"):
         Liquidator(world.contracts, world.signer("keeper"), capital=Capital(5 << 96, 1))
-
-
-# --- which accounts are watched -----------------------------------------------------------------------------------
-
-
-def test_watched__positions_come_and_go(world: World) -> None:
-    tracker = AccountTracker(world.contracts)
-    assert tracker.watched(world.chain.block()) == []
-    trader = world.trader("trader", 10_000)
-    world.open(trader, "ETH", "2")
-    assert tracker.watched(world.chain.block()) == [trader.account()]
-    assert tracker.unhealthy(world.chain.block()) == {}
-    world.execute_close(trader, "ETH")
-    assert tracker.watched(world.chain.block()) == []
-
-
-def test_watched__protocols_own_accounts__are_left_out(world: World) -> None:
-    trader = world.trader("trader", 2_000)
-    world.open(trader, "ETH", "10")
-    crash(world, 2_700)
-    tracker = AccountTracker(world.contracts)
-    assert list(tracker.unhealthy(world.chain.block())) == [trader.account()]
-
-
-def test_watched__chain_restored__starts_again(world: World) -> None:
-    tracker = AccountTracker(world.contracts)
-    world.open(world.trader("trader", 10_000), "ETH", "2")
-    assert len(tracker.watched(world.chain.block())) == 1
-    world.node.forget()
-    world.evm.block_number -= 5
-    assert tracker.watched(world.chain.block()) == []
 
 
 def test_act__pool_could_not_pay__deleverages(world: World) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import pytest
 
 from plimsoll.core.units import WAD
-from plimsoll.keepers.liquidator import (
+from plimsoll.keepers.liquidations import (
     Absorb,
     Capital,
     CloseOut,
+    Decision,
     Deleverage,
     Liquidation,
+    Sick,
     Snapshot,
     TakeOver,
     decide,
     deleveragings,
 )
 from plimsoll.risk.oracle import DOUBTFUL, GRACE
-from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot
+from plimsoll.risk.state import State
+from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot, model_state
 from tests.python.keepers.made_up import BTC, ETH, NOW, PRICE, TRADER, account, market, position
 
 KEEPER = 0xBEEF
@@ -36,13 +40,45 @@ def sick(
     return account(maintenance * int(float(health) * 1000) // 1000, held, markets, number=number)
 
 
+class MadeUp:
+    """A ledger of these markets and accounts, everything settled."""
+
+    def __init__(self, markets: Iterable[MarketSnapshot], accounts: Iterable[AccountSnapshot]) -> None:
+        self._markets = tuple(markets)
+        self._accounts = {one.account: one for one in accounts}
+        self.markets = {one.market_id: one.model() for one in self._markets}
+
+    def held(self, account: int) -> Collection[int]:
+        return [one.market_id for one in self._accounts[account].positions]
+
+    def state(self) -> State:
+        return model_state(self._markets, [])
+
+    def enter(self, state: State, account: int) -> None:
+        made = model_state(self._markets, [self._accounts[account]])
+        state.accounts[account] = made.accounts[account]
+        for one in made.markets.values():
+            if account in one.positions:
+                state.markets[one.id].positions[account] = one.positions[account]
+
+
 def snapshot(
     *accounts: AccountSnapshot,
     markets: list[MarketSnapshot],
     taker: AccountSnapshot | None = None,
     refused: dict[tuple[int, int], int] | None = None,
+    under_way: tuple[Decision, ...] = (),
 ) -> Snapshot:
-    return Snapshot(NOW, KEEPER, {one.market_id: one for one in markets}, accounts, refused or {}, taker)
+    everyone = [*accounts, *([] if taker is None else [taker])]
+    sick = sorted(accounts, key=lambda one: (one.health, one.account))
+    return Snapshot(
+        NOW,
+        KEEPER,
+        MadeUp(markets, everyone),
+        tuple(Sick(one.account, one.equity, one.maintenance) for one in sick),
+        refused or {},
+        under_way,
+    )
 
 
 def long_market(**options: int) -> MarketSnapshot:
@@ -163,7 +199,7 @@ def test_decide__bankrupt__is_absorbed() -> None:
 def test_decide__hardly_solvent__is_closed_out() -> None:
     """Health is rounded down to zero, and the account is not bankrupt."""
     markets = [long_market()]
-    found = replace(account(WAD, [position(SIZE, PRICE)], markets), health=0)
+    found = replace(account(WAD, [position(SIZE, PRICE)], markets), equity=0)
     assert [type(one) for one in decide(snapshot(found, markets=markets))] == [CloseOut]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from tests.python.keepers.running import Ran, events
 from tests.support.core import deploy_core
 from tests.support.deployment import World
 from tests.support.evm import Evm
+from tests.support.heard import HeardLedger, Listener
 from tests.support.oracle import SIGNER_KEYS, Api3Market
 
 KEYS = ["0x" + key.hex() for key in SIGNER_KEYS[:3]]
@@ -38,18 +39,21 @@ class Prices(FixedPrices):
 
 
 class Market:
-    def __init__(self, evm: Evm) -> None:
+    def __init__(self, evm: Evm, listener: Listener) -> None:
         self.api3 = Api3Market.create(evm)
         core = deploy_core(evm, markets=1, oracle=self.api3.aggregator, pool_dollars=0)
         core.prices.clear()
         self.world = World(core)
+        self.world.ledger = HeardLedger(self.world.contracts, core, listener)
         self.prices = Prices()
 
     def start(self, keys: list[str] = KEYS, *, dry_run: bool = False, source: PriceSource | None = None) -> Ran:
         signer: Signer | None = None if dry_run else self.world.signer("keeper")
         feeds = feeds_of(self.world.contracts, NAMES, keys)
         cadence = Cadence(max_seconds=10, move_bps=10)
-        job = Publisher(self.world.contracts, signer, feeds, source or self.prices, cadence=cadence)
+        job = Publisher(
+            self.world.contracts, signer, feeds, source or self.prices, cadence=cadence, ledger=self.world.ledger
+        )
         return Ran(self.world, job, signer, dry_run=dry_run)
 
     def pass_time(self, seconds: int) -> None:
@@ -57,8 +61,10 @@ class Market:
 
 
 @pytest.fixture
-def market(evm: Evm) -> Market:
-    return Market(evm)
+def market(evm: Evm) -> Iterator[Market]:
+    listener = Listener()
+    with listener.listening():
+        yield Market(evm, listener)
 
 
 def test_act__first_price_then_quiet__then_due(market: Market) -> None:
@@ -127,7 +133,7 @@ def test_act__same_second__signs_nothing_new(market: Market) -> None:
 def test_act__someone_unhealthy__records_every_block(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper = market.start()
     keeper.round()
-    monkeypatch.setattr("plimsoll.keepers.accounts.AccountTracker.unhealthy", lambda *_: {5: (0, 1)})
+    monkeypatch.setattr("plimsoll.health.monitor.Monitor.liquidatable", lambda *_: [5])
     market.pass_time(1)
     assert [line["why"] for line in keeper.round()] == ["awaited"]
 

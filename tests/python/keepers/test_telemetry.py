@@ -23,11 +23,11 @@ from plimsoll.chain.transactions import Chain
 from plimsoll.core.errors import UserError
 from plimsoll.keepers.checks import Checks, Often
 from plimsoll.keepers.guard import Guard
-from plimsoll.keepers.ledger import Totals
 from plimsoll.keepers.operating import VARIABLES
 from plimsoll.keepers.runner import Log, Runner
 from plimsoll.keepers.serving import STALE_SECONDS, serving
 from plimsoll.keepers.store import FileStore
+from plimsoll.keepers.sums import Totals
 from plimsoll.keepers.telemetry import Telemetry, health
 from plimsoll.sdk.contracts import Contracts
 from tests.python.keepers.running import QUICK
