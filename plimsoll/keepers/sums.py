@@ -59,8 +59,9 @@ class Totals:
 class Sums:
     """Adds up, and remembers how far through all accounts the samples are."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, sample: int = SAMPLE) -> None:
         self.ledger = ledger
+        self.sample = sample
         self._first = self._next = 0
 
     def add_up(self, *, again: bool = False) -> Totals:
@@ -135,7 +136,7 @@ class Sums:
         every = mirror.monitor.accounts
         if self._next >= len(every):
             self._next = 0
-        self._first, self._next = self._next, self._next + SAMPLE
+        self._first, self._next = self._next, self._next + self.sample
         return [every.id_of(row) for row in range(self._first, min(self._next, len(every)))]
 
 
