@@ -181,6 +181,8 @@ class CarefulSigner(Signer):
         """
         with self._lock:
             self._look_after()
+            if self._flight:
+                self._mended()
             found, self._arrived = self._arrived, {}
             return found
 
@@ -208,7 +210,7 @@ class CarefulSigner(Signer):
     def is_clear(self) -> bool:
         """Whether nothing is under way but what we know of: not after a reorganisation, for example."""
         with self._lock:
-            mined, pending = self._nonces()
+            mined, pending = self._mended()
             first = self._flight[0].nonce if self._flight else self.nonce
             return first <= mined <= pending == self.nonce
 
@@ -361,6 +363,15 @@ class CarefulSigner(Signer):
                 [("eth_getTransactionCount", [self.address, block]) for block in ("latest", "pending")]
             )
         )
+        return mined, pending
+
+    def _mended(self) -> tuple[int, int]:
+        """`_nonces`, once what a node lost from the middle of the flight was sent again: what is behind waits for it."""
+        mined, pending = self._nonces()
+        for one in self._flight:
+            if one.nonce == pending:
+                self._resend(one, "repeated")
+                mined, pending = self._nonces()
         return mined, pending
 
     def _filled(self, entries: Sequence[Entry], mined: int) -> list[Entry]:

@@ -26,8 +26,10 @@ from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.events import decode_all
 from plimsoll.sdk.history import topics_of
 
-FLIGHT_BLOCKS = 3
-"""As many blocks could be filled with what is under way: the one being made, the next, and one for a slow round."""
+FLIGHT_BLOCKS = 2
+"""As many blocks could be filled with what is under way: the one being made and the next. More would be decided at
+older prices, and keep the next price waiting where blocks are filled in the order of arrival.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class EvmNode(RpcClient):
         with self.evm.isolated():
             return "0x" + self._run("eth_call", request).hex()
 
-    def _eth_estimateGas(self, request: dict[str, str]) -> str:
+    def _eth_estimateGas(self, request: dict[str, str], block: str = "latest") -> str:
         with self.evm.isolated():
             self._run("eth_estimateGas", request)
         return hex(1_000_000)
