@@ -61,6 +61,13 @@ COMMON = (
         envvar="PLIMSOLL_LOW_BALANCE_ETHER",
         help="Below it the alarm goes.",
     ),
+    click.option(
+        "--index-folder",
+        "index",
+        metavar="FOLDER|memory",
+        envvar="PLIMSOLL_INDEX_FOLDER",
+        help="Where each process keeps a file of its own for its index; by default beside the store.",
+    ),
     click.option("--wait-for-prices", is_flag=True, help="Start although every price is old."),
 )
 
@@ -94,7 +101,7 @@ def keeper(command: Callable[..., int]) -> Callable[..., int]:
         from plimsoll.keepers.runner import Pace
         from plimsoll.sdk.deployments import FOLDER, find, load
 
-        names = ("metrics", "max_tip", "max_fee", "max_gas", "patience", "sums", "low_balance")
+        names = ("metrics", "max_tip", "max_fee", "max_gas", "patience", "sums", "low_balance", "index")
         every = tuple(dict.fromkeys((connected_chain().rpc.url, *nodes)))
         store = NO_STORE if has_own_store else own.pop("store")
         operating = Operating(nodes=every, store=store, **{name: own.pop(name) for name in names})

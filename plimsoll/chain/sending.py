@@ -366,7 +366,7 @@ class CarefulSigner(Signer):
         return mined, pending
 
     def _mended(self) -> tuple[int, int]:
-        """`_nonces`, once what a node lost from the middle of the flight was sent again: what is behind waits for it."""
+        """`_nonces`, once what a node lost from the middle was sent again: what stands behind it waits for it."""
         mined, pending = self._nonces()
         for one in self._flight:
             if one.nonce == pending:
