@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
 
+from plimsoll.chain.journal import Entry, Journal, MemoryJournal
 from plimsoll.chain.rpc import RpcError, RpcUnavailable
 from plimsoll.chain.transactions import Call, Chain, Receipt, Reverted, SignedCall, Signer, Wallet
 from plimsoll.core.errors import UserError
@@ -43,55 +43,6 @@ class Limits:
     def __post_init__(self) -> None:
         if self.bump_percent < 10:
             raise UserError(f"a replacement at {self.bump_percent} % more is refused by nodes; at least 10 % it takes")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A transaction that may be under way, with the hashes of all versions of it."""
-
-    nonce: int
-    to: str
-    data: str
-    """0x…"""
-    value: int
-    gas: int
-    max_fee: int
-    tip: int
-    hashes: tuple[str, ...] = ()
-    is_cancel: bool = False
-
-    def call(self) -> Call:
-        return Call(self.to, bytes.fromhex(self.data[2:]), self.value, self.gas)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @staticmethod
-    def from_json(raw: dict[str, Any]) -> Entry:
-        return Entry(**{**raw, "hashes": tuple(raw["hashes"])})
-
-
-class Journal(Protocol):
-    """Where entries are written down: what was saved is there after a crash."""
-
-    def load(self) -> list[Entry]: ...
-
-    def save(self, entries: Sequence[Entry]) -> None:
-        """Instead of all before. Raises where it can't be kept; then nothing is sent."""
-        ...
-
-
-class MemoryJournal:
-    """Forgets in a crash; what a node's pool knows is still found then."""
-
-    def __init__(self) -> None:
-        self._entries: list[Entry] = []
-
-    def load(self) -> list[Entry]:
-        return list(self._entries)
-
-    def save(self, entries: Sequence[Entry]) -> None:
-        self._entries = list(entries)
 
 
 @dataclass(slots=True)
@@ -326,7 +277,7 @@ class CarefulSigner(Signer):
         known = self.chain.rpc.batch([("eth_getTransactionByHash", [one.hashes[-1]]) for one in before])
         lost = {one.nonce for one, raw in zip(before, known, strict=True) if raw is None}
         base_fee = self.chain.block().base_fee
-        stuck = {one.nonce for place, one in enumerate(before) if not place or one.max_fee < base_fee} - lost
+        stuck = ({before[0].nonce} - lost) | {one.nonce for one in before if one.max_fee < base_fee}
         self._take_off([self._bumped(one) if one.nonce in stuck else one for one in before])
         for one, last in zip(self._flight, before, strict=True):
             if one.nonce in stuck | lost:

@@ -18,8 +18,8 @@ from typing import Any, Protocol, TypeVar
 
 import redis
 
+from plimsoll.chain.journal import Entry
 from plimsoll.chain.rpc import endpoint_name
-from plimsoll.chain.sending import Entry
 from plimsoll.core.errors import UserError
 
 T = TypeVar("T")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from plimsoll.chain.contracts import Deployed, artifact, interface
+from plimsoll.chain.journal import Entry, MemoryJournal
 from plimsoll.chain.rpc import RpcClient, RpcUnavailable
-from plimsoll.chain.sending import CarefulSigner, Entry, Limits, MemoryJournal
+from plimsoll.chain.sending import CarefulSigner, Limits
 from plimsoll.chain.transactions import Call, Chain, Reverted, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.devnet.anvil import Anvil, AnvilSettings
@@ -376,3 +377,70 @@ def test_is_clear__after_a_reorganisation__is_false_until_settled(bench: Bench) 
 def test_entry__json__and_back() -> None:
     entry = Entry(1, SOMEBODY, "0x12", 3, 4, 5, 6, ("0xaa",), True)
     assert Entry.from_json(entry.to_json()) == entry
+
+
+# --- several under way ---------------------------------------------------------------------------------------------
+
+
+def test_dispatch__behind_what_is_under_way__is_written_down_and_mined_in_order(bench: Bench) -> None:
+    bench.stop_mining()
+    first = bench.signer.dispatch([bench.mint(1), bench.mint(2)])
+    second = bench.signer.dispatch([bench.mint(3)])
+    assert [*first, *second] == [bench.first + place for place in range(3)]
+    assert [one.nonce for one in bench.journal.load()] == [*first, *second]
+    assert bench.signer.landed() == {}
+    assert bench.signer.is_clear()
+    assert bench.signer.account.pending == 3
+    bench.mine()
+    found = bench.signer.landed()
+    assert list(found) == [*first, *second]
+    assert all(receipt.ok for receipt in found.values())
+    assert (bench.balance(), bench.journal.load(), bench.signer.landed()) == (6, [], {})
+
+
+def test_landed__several_are_late__only_the_first_is_replaced(bench: Bench) -> None:
+    """Those behind it wait for their turn: that is no reason to pay more."""
+    bench.stop_mining()
+    nonces = bench.signer.dispatch([bench.mint(), bench.mint(), bench.mint()])
+    time.sleep(PATIENCE * 1.2)
+    assert bench.signer.landed() == {}
+    assert [fields["nonce"] for event, fields in bench.said if event == "replaced"] == nonces[:1]
+    bench.mine()
+    assert list(bench.signer.landed()) == nonces
+    assert (bench.balance(), bench.sent()) == (3, 3)
+
+
+def test_landed__blocks_cost_more_by_now__all_that_offer_less_are_replaced(bench: Bench) -> None:
+    bench.stop_mining()
+    nonces = bench.signer.dispatch([bench.mint(), bench.mint()])
+    max_fee, _ = bench.chain.fees()
+    bench.node.call("anvil_setNextBlockBaseFeePerGas", hex(max_fee * 2))
+    bench.mine()
+    time.sleep(PATIENCE * 1.2)
+    bench.signer.landed()
+    assert [fields["nonce"] for event, fields in bench.said if event == "replaced"] == nonces
+    bench.mine()
+    assert list(bench.signer.landed()) == nonces
+    assert (bench.balance(), bench.sent()) == (2, 2)
+
+
+def test_landed__one_was_lost_from_the_middle__is_sent_again_at_once(bench: Bench) -> None:
+    bench.stop_mining()
+    nonces = bench.signer.dispatch([bench.mint(), bench.mint(), bench.mint()])
+    lost = bench.journal.load()[1].hashes[-1]
+    bench.node.call("anvil_dropTransaction", lost)
+    assert bench.signer.landed() == {}
+    assert [fields["nonce"] for event, fields in bench.said if event == "repeated"] == nonces[1:]  # and those behind
+    bench.mine()
+    assert list(bench.signer.landed()) == nonces
+    assert (bench.balance(), bench.sent()) == (3, 3)
+
+
+def test_settle__with_some_under_way__they_are_still_told_of(bench: Bench) -> None:
+    """A round went wrong meanwhile: what was sent before it is seen through, and not forgotten."""
+    bench.stop_mining()
+    nonces = bench.signer.dispatch([bench.mint(), bench.mint()])
+    with bench.mining():
+        assert bench.signer.settle()
+    assert list(bench.signer.landed()) == nonces
+    assert bench.balance() == 2

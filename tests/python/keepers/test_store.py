@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plimsoll.chain.sending import Entry
+from plimsoll.chain.journal import Entry
 from plimsoll.core.errors import UserError
 from plimsoll.keepers.claims import Claims, claims_of
 from plimsoll.keepers.store import FileStore, RedisStore, Store, StoredJournal, StoreUnavailable, open_store
