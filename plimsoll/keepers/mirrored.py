@@ -66,11 +66,15 @@ class MirrorBook:
             state.markets[market_id].positions[account] = held
 
     def _copy(self, market: Market) -> Market:
-        copy = Market(
-            market.id, market.scale, market.rules.params, market.order_params, market.pool_account, market.last
-        )
-        copy.restore(Market.image(market))
+        copy = copied(market)
         if (found := self._counters.get(market.id)) is not None:
             copy.moved_since, copy.moved = found.moved_since, found.moved
             copy.absorbed_hour, copy.absorbed = found.hour, found.absorbed
         return copy
+
+
+def copied(market: Market) -> Market:
+    """The same without positions and past records."""
+    copy = Market(market.id, market.scale, market.rules.params, market.order_params, market.pool_account, market.last)
+    copy.restore(Market.image(market))
+    return copy

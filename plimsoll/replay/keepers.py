@@ -6,21 +6,25 @@ how it is carried out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from plimsoll.core.orders import Order, OrderKind
 from plimsoll.core.units import BPS, WAD
-from plimsoll.keepers import batches, liquidator
+from plimsoll.keepers import batches, liquidations
+from plimsoll.keepers.mirrored import copied
 from plimsoll.keepers.triggers import Levels, TriggerIndex
 from plimsoll.replay.actions import Absorb, Action, CloseOut, Execute, TakeOver
 from plimsoll.replay.mirror import Mirror
 from plimsoll.risk.execution import Outcome
+from plimsoll.risk.market import Market
+from plimsoll.risk.position import Position
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.scenario.draws import Draws
+from plimsoll.risk.state import Account, State
 from plimsoll.sdk.history import OpenOrder
 from plimsoll.sdk.signing import order_hash
-from plimsoll.sdk.snapshots import AccountSnapshot, Accumulators, MarketSnapshot, PositionSnapshot
+from plimsoll.sdk.snapshots import Accumulators, MarketSnapshot
 from plimsoll.sdk.words import Configuration
 
 SIGNERS = 3
@@ -172,24 +176,21 @@ class Liquidations:
     A bargain is a take-over that pays more than a close-out's reward, with the way out of the position paid for.
     """
 
-    def __init__(self, mirror: Mirror, capital: liquidator.Capital | None) -> None:
+    def __init__(self, mirror: Mirror, capital: liquidations.Capital | None) -> None:
         self._mirror = mirror
         self._capital = capital
 
     def due(self, accounts: Iterable[int]) -> list[Action]:
         """What the liquidator would send now for these unhealthy accounts."""
         mirror = self._mirror
-        taker = self._capital.account if self._capital else None
-        with mirror.accrued():
-            snapshot = liquidator.Snapshot(
-                now=mirror.now,
-                keeper=mirror.roles.liquidator.number,
-                markets={market_id: market_snapshot(mirror, market_id) for market_id in mirror.markets},
-                accounts=tuple(account_snapshot(mirror, account) for account in accounts),
-                refused={},
-                taker=account_snapshot(mirror, taker) if taker is not None else None,
-            )
-        return [_action(decision) for decision in liquidator.decide(snapshot, self._capital, MOST_IN_A_ROUND)]
+        sick = [liquidations.Sick(one, *mirror.model.state.health(one, mirror.now)) for one in accounts]
+        snapshot = liquidations.Snapshot(
+            now=mirror.now,
+            keeper=mirror.roles.liquidator.number,
+            book=ReplayedBook(mirror),
+            sick=tuple(sorted(sick, key=lambda one: (one.health, one.account))),
+        )
+        return [_action(decision) for decision in liquidations.decide(snapshot, self._capital, MOST_IN_A_ROUND)]
 
     def bargain(self, account: int) -> TakeOver | None:
         """The part of an unhealthy account's largest position that pays best to take over now; None where none does."""
@@ -238,13 +239,13 @@ class Liquidations:
                 return 0
 
 
-def _action(decision: liquidator.Liquidation) -> Action:
+def _action(decision: liquidations.Liquidation) -> Action:
     match decision:
-        case liquidator.CloseOut(account, market_id):
+        case liquidations.CloseOut(account, market_id):
             return CloseOut(account, market_id)
-        case liquidator.TakeOver(account, market_id, base, to_account):
+        case liquidations.TakeOver(account, market_id, base, to_account):
             return TakeOver(account, market_id, base, to_account)
-        case liquidator.Absorb(account):
+        case liquidations.Absorb(account):
             return Absorb(account)
 
 
@@ -275,22 +276,33 @@ def market_snapshot(mirror: Mirror, market_id: int) -> MarketSnapshot:
     )
 
 
-def account_snapshot(mirror: Mirror, account: int) -> AccountSnapshot:
-    """An account as of now, its health at health prices."""
-    model, now = mirror.model, mirror.now
-    initial, maintenance = model.requirements(account, now)
-    positions = []
-    for market in model.state.markets_of(account):
-        base, quote, owed = model.position(account, market.id, now)
-        positions.append(PositionSnapshot(market.id, base, quote, owed, mirror.price(market.id)))
-    return AccountSnapshot(
-        account=account,
-        cash=model.cash_of(account),
-        reserved=model.reserved_of(account),
-        equity=model.equity(account, now),
-        initial=initial,
-        maintenance=maintenance,
-        health=mirror.health(account).ratio,
-        withdrawable=None,
-        positions=tuple(positions),
-    )
+class ReplayedBook:
+    """The replay's ledger as a forecast asks for it: copies that it may change."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._state = mirror.model.state
+
+    @property
+    def markets(self) -> Mapping[int, Market]:
+        return self._state.markets
+
+    def held(self, account: int) -> Collection[int]:
+        return [one.id for one in self._state.markets_of(account)]
+
+    def state(self) -> State:
+        own = self._state
+        state = State(18, own.pool, own.fund, own.treasury, own.liquidation_params)
+        for market in own.markets.values():
+            state.markets[market.id] = copied(market)
+            self.enter(state, market.pool_account)
+        self.enter(state, own.fund_account)
+        return state
+
+    def enter(self, state: State, account: int) -> None:
+        if (slot := self._state.accounts.get(account)) is None:
+            return
+        state.changed_account(account).restore(Account.image(slot))
+        for market in self._state.markets_of(account):
+            held = Position()
+            held.restore(Position.image(market.positions[account]))
+            state.markets[market.id].positions[account] = held
