@@ -93,7 +93,7 @@ contract Liquidator is ILiquidator, Attempts, Shutdown, KeeperPay, AccessManaged
             reward,
             topUp
         );
-        if (markets == 0 && cash < 0) _coverDebtOf(account, marketId);
+        if (markets == 0 && cash < 0) _coverDebtOf(account, marketId, s.base);
     }
 
     /// @dev How much of the position is closed: enough for the target health, within what one record allows.
@@ -316,18 +316,19 @@ contract Liquidator is ILiquidator, Attempts, Shutdown, KeeperPay, AccessManaged
 
         uint256[] memory ids = new uint256[](16);
         uint256[] memory losses = new uint256[](16);
+        int256[] memory bases = new int256[](16);
         uint256 count;
         uint256 totalLoss;
         for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
             if (markets & 1 == 0) continue;
             ids[count] = id;
-            losses[count] = _absorbPosition(account, id);
+            (losses[count], bases[count]) = _absorbPosition(account, id);
             totalLoss += losses[count];
             ++count;
         }
         uint256 reward = _payAbsorb(count);
         emit Absorbed(account, msg.sender, equity, reward);
-        _coverDebt(account, ids, losses, count, totalLoss);
+        _coverDebt(account, ids, losses, bases, count, totalLoss);
     }
 
     /// @dev At health prices, where a market of the account has a usable one; at plain ones where all are usable or closing.
@@ -359,10 +360,11 @@ contract Liquidator is ILiquidator, Attempts, Shutdown, KeeperPay, AccessManaged
     }
 
     /// @dev To the pool at its fill price as far as the caps go, the rest against the other side at the price that leaves no debt.
-    /// @return loss Unrealised at the index before the fill, WAD dollars, 0 for a gain.
-    function _absorbPosition(uint256 account, uint256 marketId) private returns (uint256 loss) {
+    /// @return loss Unrealised at the index before the fill, WAD dollars, 0 for a gain. @return held The position, WAD base.
+    function _absorbPosition(uint256 account, uint256 marketId) private returns (uint256 loss, int256 held) {
         Standing memory s = MARKET.standing(account, marketId);
         uint256 price = s.newest.price();
+        held = s.base;
         loss = WadMath.positive(-(s.base.worthDown(price) + s.quote));
         (uint256 grown, uint256 excess) = _excess(s, marketId);
         uint256 zeroPrice =
@@ -420,17 +422,20 @@ contract Liquidator is ILiquidator, Attempts, Shutdown, KeeperPay, AccessManaged
     // --- debt ---
 
     /// @dev After a close-out in one market that left nothing but debt.
-    function _coverDebtOf(uint256 account, uint256 marketId) private {
+    function _coverDebtOf(uint256 account, uint256 marketId, int256 base) private {
         uint256[] memory ids = new uint256[](1);
-        ids[0] = marketId;
-        _coverDebt(account, ids, new uint256[](1), 1, 0);
+        int256[] memory bases = new int256[](1);
+        (ids[0], bases[0]) = (marketId, base);
+        _coverDebt(account, ids, new uint256[](1), bases, 1, 0);
     }
 
-    /// @dev What an account without positions owes goes to the fund, the rest to the pool's accounts of the markets closed, by their losses.
+    /// @dev What an account without positions owes goes to the fund, the rest to the pool's accounts of the markets closed, by their losses;
+    /// what one of those can't bear to the side opposite the position there.
     function _coverDebt(
         uint256 account,
         uint256[] memory ids,
         uint256[] memory losses,
+        int256[] memory bases,
         uint256 count,
         uint256 totalLoss
     ) private {
@@ -443,7 +448,7 @@ contract Liquidator is ILiquidator, Attempts, Shutdown, KeeperPay, AccessManaged
             uint256 share = totalLoss == 0 ? rest / count : rest * losses[i] / totalLoss;
             if (i == count - 1) share = left;
             left -= share;
-            if (share != 0) MARKET.chargePool(ids[i], share);
+            if (share != 0) MARKET.chargePool(ids[i], share, bases[i]);
         }
         _post(account, int256(byFund + rest), -int256(byFund));
         emit DebtCovered(account, debt, byFund, rest);

@@ -41,6 +41,7 @@ from plimsoll.sdk.events import (
     Posted,
     PriceRecorded,
     Settled,
+    SideCharged,
     TakenOver,
     Traded,
     Transferred,
@@ -176,6 +177,11 @@ class Mirror:
                 market = self._market(record.market_id)
                 market.pool_quote -= record.amount
                 _require(record, "pool's quote", record.pool_quote, market.pool_quote)
+            case SideCharged():
+                market = self._market(record.market_id)
+                market.charge_side(LONG if record.is_long else SHORT, record.amount)
+                follows = market.g_long if record.is_long else market.g_short, market.pool_quote
+                _require(record, "charge", (record.g, record.pool_quote), follows)
             case OpeningHalted():
                 self._market(record.market_id).halt_until = record.until
             case Settled():

@@ -17,6 +17,7 @@ from plimsoll.sdk.events import (
     PoolCharged,
     PositionAbsorbed,
     Posted,
+    SideCharged,
     TakenOver,
 )
 
@@ -128,6 +129,6 @@ def _debt_after(records: Sequence[Happened], place: int, account: int) -> tuple[
         record = records[after]
         if isinstance(record, DebtCovered) and record.account == account:
             return record, after + 1
-        if not isinstance(record, PoolCharged | Posted):
+        if not isinstance(record, PoolCharged | Deleveraged | SideCharged | Posted):
             break
     return None, place + 1
