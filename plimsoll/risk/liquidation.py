@@ -55,7 +55,7 @@ class AgainstSide(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """What an account had in a market, settled, before it was closed: its loss at the index, at least 0, and its base."""
+    """What an account had in a market, settled, before it was closed: its loss at the index (at least 0), its base."""
 
     market: Market
     weight: int
@@ -339,12 +339,10 @@ def _settle_debt(state: State, account: int, lost: list[Lost]) -> tuple[int, int
     rest = debt - from_fund if lost else 0
     total = sum(one.weight for one in lost)
     left = rest
-    for market, weight, base in lost[:-1]:
-        share = rest * (weight if total else 1) // (total or len(lost))
-        market.charge_debt(state.cash_of(market.pool_account), share, base)
+    for market, weight, base in lost:
+        share = left if market is lost[-1].market else rest * (weight if total else 1) // (total or len(lost))
         left -= share
-    if lost:
-        market, _, base = lost[-1]
-        market.charge_debt(state.cash_of(market.pool_account), left, base)
+        if share:
+            market.charge_debt(state.cash_of(market.pool_account), share, base)
     state.credit(account, from_fund + rest)
     return debt, from_fund
