@@ -7,78 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.core import BTC, ETH, ETH_PRICE, KEEPER, WAD, Core, account_id, deploy_core, owner_of
-from tests.support.evm import Evm, Receipt
-from tests.unit.liquidation.reference import holding
+from tests.support.evm import Evm
+from tests.unit.liquidation.scene import CROWD, SIZE, Scene, fill
 from tests.unit.liquidation.test_shutdown import closed, confirmed
 
 RAY = 10**27
-CROWD = 60 * WAD
-SIZE = 40 * WAD
 SIDES = pytest.mark.parametrize("sign", [1, -1], ids=["long", "short"])
 
 
 @pytest.fixture
 def core(evm: Evm) -> Core:
     return deploy_core(evm, market_contract="PerpMarketHarness")
-
-
-class Scene:
-    """A crowd on each side, of one account each, and one more account that is going to be bankrupt: without it the
-    skew is zero. Sums are moved between these accounts and a bystander who has left already, so that the ledger adds
-    up all along. All in ETH; `sign` is that of the bankrupt position."""
-
-    def __init__(self, core: Core, sign: int, size: int = SIZE, crowd: int = CROWD, market: int = ETH) -> None:
-        self.core, self.sign, self.market = core, sign, market
-        self.bystander = core.trader("bystander", 50_000_000)
-        self.beside, self.opposite = core.trader("beside", 1_000_000), core.trader("opposite", 1_000_000)
-        self.debtor = core.trader("debtor", 1_000_000)
-        if crowd:
-            core.open(self.opposite, market, -sign * crowd)
-            core.open(self.beside, market, sign * crowd)
-        core.open(self.debtor, market, sign * size)
-        core.tick(1)
-        core.market.accrue(market)
-
-    def give(self, account: int, amount: int) -> None:
-        postings = [(account, amount, 0, 0), (self.bystander, -amount, 0, 0)]
-        self.core.vault.post(postings, sender=self.core.pool)
-
-    @property
-    def capital(self) -> int:
-        capital: int = self.core.market.poolCapital(self.market)[0]
-        return capital
-
-    @property
-    def price(self) -> int:
-        return self.core.prices[self.market]
-
-    def equity(self, account: int) -> int:
-        equity: int = self.core.market.equity(account)
-        return equity
-
-    def set(self, *, capital: int, debt: int, fund: int = 0) -> None:
-        """The pool's capital here once the debtor is closed, what he will owe then, and what the fund has."""
-        h = holding(self.core, self.debtor, self.market)
-        quote = h.close_quote(h.size)
-        gain = h.base * self.price // WAD - quote  # what the fill brings the pool
-        self.give(self.debtor, -h.cash - h.quote - quote - debt)
-        self.give(self.core.pool_account(self.market), capital - gain - self.capital)
-        self.give(self.core.fund_main, fund)
-
-    def absorb(self) -> Receipt:
-        receipt: Receipt = self.core.liquidator.absorb(self.debtor, [], sender=KEEPER)
-        return receipt
-
-    def opposite_side(self) -> tuple[int, int, int]:
-        """(G, K, open interest)."""
-        state = self.core.market.marketState(self.market)
-        if self.sign < 0:
-            return state.longG, state.longK, state.openLong
-        return state.shortG, state.shortK, state.openShort
-
-    def check(self) -> None:
-        self.core.token.mint(self.core.vault, 1)  # dust may be negative in wei
-        assert abs(self.core.check_sums(2 * self.core.unit, 10**5) - self.core.unit) <= 10**9
 
 
 @SIDES
@@ -117,18 +56,10 @@ def test_debt__at_what_the_pool_has__costs_the_side_no_more_than_the_rest(
 ) -> None:
     scene = Scene(core, sign)
     scene.set(capital=50_000 * WAD, debt=50_000 * WAD)
-    scene.give(core.pool_account(ETH), -scene_capital_after(scene) - short_of)
+    scene.give(core.pool_account(ETH), -scene.capital_once_absorbed() - short_of)
     receipt = scene.absorb()
     assert [event["amount"] for event in receipt.events("SideCharged")] == [charge] * charge
     assert scene.capital == max(0, -short_of)
-
-
-def scene_capital_after(scene: Scene) -> int:
-    """What the pool has here once the debtor is absorbed."""
-    with scene.core.evm.isolated():
-        scene.give(scene.core.pool_account(scene.market), 10**6 * WAD)
-        scene.absorb()
-        return scene.capital - 10**6 * WAD
 
 
 @SIDES
@@ -181,13 +112,6 @@ def test_charge__open_interest_of_some_wei__never_fails(core: Core, sign: int, o
     fill(core, holder, -sign * open_interest)
     core.market.chargePool(ETH, 10_000_000 * WAD, sign * WAD, sender=core.liquidator)
     assert core.market.equity(holder) == 10 * WAD - open_interest * ETH_PRICE // WAD
-
-
-def fill(core: Core, account: int, base: int) -> None:
-    """A position from the pool, at the index, whatever its size."""
-    names = ("marketId", "account", "base", "quote", "charge", "keeper", "reward", "toFund")
-    values = (ETH, core.track(account), base, -base * core.prices[ETH] // WAD, 0, KEEPER, 0, 0)
-    core.market.fill(dict(zip(names, values, strict=True)), sender=core.liquidator)
 
 
 @SIDES
