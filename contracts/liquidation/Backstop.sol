@@ -25,25 +25,22 @@ abstract contract Backstop is Liquidations {
     function absorb(uint256 account, bytes[] calldata priceData) external payable {
         _update(priceData);
         uint256 markets = VAULT.balanceOf(account).markets();
+        uint256 count;
         for (uint256 id = 1; markets >> id - 1 != 0; ++id) {
-            if (markets >> id - 1 & 1 != 0) MARKET.accrue(id);
+            if (markets >> id - 1 & 1 == 0) continue;
+            MARKET.accrue(id);
+            ++count;
         }
         int256 equity = _bankruptEquity(account, markets);
 
-        uint256[] memory ids = new uint256[](16);
-        uint256[] memory losses = new uint256[](16);
-        uint256 count;
-        uint256 totalLoss;
-        for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
-            if (markets & 1 == 0) continue;
-            ids[count] = id;
-            losses[count] = _absorbPosition(account, id);
-            totalLoss += losses[count];
-            ++count;
+        Lost[] memory lost = new Lost[](count);
+        uint256 at;
+        for (uint256 id = 1; at != count; ++id) {
+            if (markets >> id - 1 & 1 != 0) lost[at++] = _absorbPosition(account, id);
         }
         uint256 reward = _payAbsorb(count);
         emit Absorbed(account, msg.sender, equity, reward);
-        _coverDebt(account, ids, losses, count, totalLoss);
+        _coverDebt(account, lost);
     }
 
     /// @inheritdoc ILiquidator
@@ -92,14 +89,13 @@ abstract contract Backstop is Liquidations {
     }
 
     /// @dev To the pool at its fill price as far as the caps go, the rest against the other side at the price that leaves no debt.
-    /// @return loss Unrealised at the index before the fill, WAD dollars, 0 for a gain.
-    function _absorbPosition(uint256 account, uint256 marketId) private returns (uint256 loss) {
+    function _absorbPosition(uint256 account, uint256 marketId) private returns (Lost memory lost) {
         Standing memory s = MARKET.standing(account, marketId);
         uint256 price = s.newest.price();
-        loss = WadMath.positive(-(s.base.worthDown(price) + s.quote));
+        lost = Lost(marketId, s.base, WadMath.positive(-(s.base.worthDown(price) + s.quote)));
         (uint256 grown, uint256 excess) = _excess(s, marketId);
         uint256 zeroPrice =
-            excess == 0 ? 0 : _zeroPrice(s, price, WadMath.min(loss, WadMath.positive(-MARKET.equity(account))));
+            excess == 0 ? 0 : _zeroPrice(s, price, WadMath.min(lost.loss, WadMath.positive(-MARKET.equity(account))));
 
         int256 base = s.base > 0 ? int256(excess) - s.base : -s.base - int256(excess);
         int256 quote;

@@ -54,7 +54,7 @@ abstract contract CloseOut is Liquidations {
             reward,
             topUp
         );
-        if (markets == 0 && cash < 0) _coverDebtOf(account, marketId);
+        if (markets == 0 && cash < 0) _coverDebtOf(account, marketId, s.base);
     }
 
     /// @dev How much of the position is closed: enough for the target health, within what one record allows.
@@ -117,9 +117,9 @@ abstract contract CloseOut is Liquidations {
     }
 
     /// @dev After a close-out in one market that left nothing but debt.
-    function _coverDebtOf(uint256 account, uint256 marketId) private {
-        uint256[] memory ids = new uint256[](1);
-        ids[0] = marketId;
-        _coverDebt(account, ids, new uint256[](1), 1, 0);
+    function _coverDebtOf(uint256 account, uint256 marketId, int256 base) private {
+        Lost[] memory lost = new Lost[](1);
+        lost[0] = Lost(marketId, base, 0);
+        _coverDebt(account, lost);
     }
 }

@@ -19,6 +19,13 @@ abstract contract Liquidations is ILiquidator, Caps, Shutdown, KeeperPay {
     using AccountIds for uint256;
     using WadMath for int256;
 
+    /// @dev What an account had in a market before it was closed: WAD base, and its loss at the index in WAD dollars, 0 for a gain.
+    struct Lost {
+        uint256 marketId;
+        int256 base;
+        uint256 loss;
+    }
+
     IMarginVault internal immutable VAULT;
     address internal immutable FUND;
 
@@ -69,24 +76,23 @@ abstract contract Liquidations is ILiquidator, Caps, Shutdown, KeeperPay {
         });
     }
 
-    /// @dev What an account without positions owes goes to the fund, the rest to the pool's accounts of the markets closed, by their losses.
-    function _coverDebt(
-        uint256 account,
-        uint256[] memory ids,
-        uint256[] memory losses,
-        uint256 count,
-        uint256 totalLoss
-    ) internal {
+    /// @dev What an account without positions owes goes to the fund, the rest to the pool's accounts of the markets closed, by their losses;
+    /// what one of those can't bear to the side opposite the position there.
+    function _coverDebt(uint256 account, Lost[] memory lost) internal {
         uint256 debt = WadMath.positive(-VAULT.cashOf(account));
         if (debt == 0) return;
+        uint256 total;
+        for (uint256 i; i < lost.length; ++i) {
+            total += lost[i].loss;
+        }
         uint256 byFund = WadMath.min(debt, _fundCash());
         uint256 rest = debt - byFund;
         uint256 left = rest;
-        for (uint256 i; i < count && left != 0; ++i) {
-            uint256 share = totalLoss == 0 ? rest / count : rest * losses[i] / totalLoss;
-            if (i == count - 1) share = left;
+        for (uint256 i; i < lost.length && left != 0; ++i) {
+            uint256 share = total == 0 ? rest / lost.length : rest * lost[i].loss / total;
+            if (i == lost.length - 1) share = left;
             left -= share;
-            if (share != 0) MARKET.chargePool(ids[i], share);
+            if (share != 0) MARKET.chargePool(lost[i].marketId, share, lost[i].base);
         }
         _post(account, int256(byFund + rest), -int256(byFund));
         emit DebtCovered(account, debt, byFund, rest);
