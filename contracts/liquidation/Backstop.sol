@@ -34,9 +34,9 @@ abstract contract Backstop is Liquidations {
         int256 equity = _bankruptEquity(account, markets);
 
         Lost[] memory lost = new Lost[](count);
-        uint256 at;
-        for (uint256 id = 1; at != count; ++id) {
-            if (markets >> id - 1 & 1 != 0) lost[at++] = _absorbPosition(account, id);
+        uint256 place;
+        for (uint256 id = 1; place != count; ++id) {
+            if (markets >> id - 1 & 1 != 0) lost[place++] = _absorbPosition(account, id);
         }
         uint256 reward = _payAbsorb(count);
         emit Absorbed(account, msg.sender, equity, reward);
