@@ -241,11 +241,18 @@ def liquidator(start: Start, take_over: str | None, take_over_account: str | Non
 @cli.command(cls=Command)
 @keeper
 @click.option("--min-sweep", default="100", show_default=True, metavar="DOLLARS", help="Of a market's fees; 0: never.")
-def settlement(start: Start, min_sweep: str) -> int:
-    """Execute requests of pool and fund, give lapsed ones back, sweep fees."""
+@click.option(
+    "--shutdown",
+    type=click.Choice(["off", "declare", "close"]),
+    default="declare",
+    show_default=True,
+    help="How far to go with a market that has no price any more.",
+)
+def settlement(start: Start, min_sweep: str, shutdown: str) -> int:
+    """Execute requests of pool and fund, give lapsed ones back, sweep fees, see to markets without prices."""
     from plimsoll.keepers.entry import run_settlement
 
-    return run_settlement(start, min_sweep)
+    return run_settlement(start, min_sweep, shutdown)
 
 
 STORED = (

@@ -15,6 +15,7 @@ from plimsoll.core.errors import UserError
 from plimsoll.core.units import to_wad
 from plimsoll.keepers.batches import MAX_BATCH
 from plimsoll.keepers.bounds import Bounds
+from plimsoll.keepers.dead_markets import DECLARE, setting_named
 from plimsoll.keepers.engine import HttpEngine
 from plimsoll.keepers.executor import Executor, Terms
 from plimsoll.keepers.feeds import SignedPrices, feeds_of
@@ -184,13 +185,15 @@ def make_publisher(
     return Publisher(start.contracts, start.signer, feeds, source, cadence=cadence, bounds=bounds, terms=terms)
 
 
-def run_settlement(start: Start, min_sweep: str = "100") -> int:
-    """Until SIGINT or SIGTERM. `min_sweep`: dollars of a market's fees; 0 for none. Returns the exit code."""
-    return _run(start, make_settlement(start, min_sweep))
+def run_settlement(start: Start, min_sweep: str = "100", shutdown: str = DECLARE) -> int:
+    """Until SIGINT or SIGTERM. Returns the exit code. See `make_settlement`."""
+    return _run(start, make_settlement(start, min_sweep, shutdown))
 
 
-def make_settlement(start: Start, min_sweep: str = "100") -> Settlement:
-    return Settlement(start.contracts, start.signer, min_sweep=to_wad(min_sweep, what="min sweep"))
+def make_settlement(start: Start, min_sweep: str = "100", shutdown: str = DECLARE) -> Settlement:
+    """`min_sweep`: dollars of a market's fees, 0 for none; `shutdown`: off, declare or close. Raises UserError."""
+    least = to_wad(min_sweep, what="min sweep")
+    return Settlement(start.contracts, start.signer, min_sweep=least, shutdown=setting_named(shutdown))
 
 
 def run_executor(start: Start, max_batch: int = MAX_BATCH, **terms: Any) -> int:

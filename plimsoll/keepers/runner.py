@@ -11,9 +11,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, Any, Protocol, TypeVar, runtime_checkable
 
@@ -77,6 +77,25 @@ class Withdraws(Protocol):
 
     def withdraw(self, why: str, log: Log) -> None:
         """Take it back, without the node's help: the node is lost, or this is the end. Raises nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Something to watch, for metrics: `plimsoll_<name>`, what it is, and its value now, under labels of its own."""
+
+    name: str
+    text: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A job that has something of its own to watch."""
+
+    def figures(self) -> Iterable[Figure]:
+        """As of its last look at the chain."""
         ...
 
 

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from plimsoll.chain.endpoints import RpcPool
 from plimsoll.chain.sending import CarefulSigner
 from plimsoll.core.units import WAD
-from plimsoll.keepers.runner import HALTED, Fields, Runner
+from plimsoll.keepers.runner import HALTED, Fields, Runner, Shows
 
 PREFIX = "plimsoll_"
 ROUND_SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -66,6 +66,7 @@ class Telemetry(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._of_loop()
+        yield from self._of_job()
         yield from self._of_checks()
         if isinstance(self._runner.signer, CarefulSigner):
             yield from self._of_sending(self._runner.signer)
@@ -90,6 +91,14 @@ class Telemetry(Collector):
         yield self._gauge("standby", "1 while another process sends from the address.", guard.is_standby)
         yield self._gauge("store_up", "1 while the store of leases answers.", guard.store_is_up)
         yield self._gauge("clock_seconds", "The machine's clock, Unix seconds.", time.time())
+
+    def _of_job(self) -> Iterable[Metric]:
+        metrics: dict[str, Metric] = {}
+        for one in self._runner.job.figures() if isinstance(self._runner.job, Shows) else ():
+            names = ["keeper", *one.labels]
+            metric = metrics.setdefault(one.name, GaugeMetricFamily(PREFIX + one.name, one.text, labels=names))
+            metric.add_sample(PREFIX + one.name, {"keeper": self._job, **one.labels}, one.value)
+        yield from metrics.values()
 
     def _of_checks(self) -> Iterable[Metric]:
         checks = self._runner.guard.checks

@@ -27,8 +27,9 @@ from plimsoll.keepers.ledger import Totals
 from plimsoll.keepers.operating import VARIABLES
 from plimsoll.keepers.runner import Log, Runner
 from plimsoll.keepers.serving import STALE_SECONDS, serving
+from plimsoll.keepers.settlement import Settlement
 from plimsoll.keepers.store import FileStore
-from plimsoll.keepers.telemetry import Telemetry, health
+from plimsoll.keepers.telemetry import PREFIX, Telemetry, health
 from plimsoll.sdk.contracts import Contracts
 from tests.python.keepers.running import QUICK
 from tests.python.keepers.test_runner import Do, Scripted
@@ -195,10 +196,13 @@ def alerts() -> list[dict[str, Any]]:
     return list(group["rules"])
 
 
-def test_dashboard_and_alerts__name_metrics_that_there_are(case: Case) -> None:
+def test_dashboard_and_alerts__name_metrics_that_there_are(case: Case, world: World) -> None:
     telemetry = Telemetry(case.runner)
     case.runner.once()
+    settlement = Settlement(world.contracts, None)
+    settlement.observe(world.chain.block())
     exported = {name.partition("{")[0] for name in samples(telemetry.text())}
+    exported |= {PREFIX + one.name for one in settlement.figures()}
     named = {name: where for where, text in expressions().items() for name in NAME.findall(text)}
     assert len(named) > 20
     assert {name: where for name, where in named.items() if name not in exported} == {}
