@@ -61,6 +61,12 @@ COMMON = (
         envvar="PLIMSOLL_LOW_BALANCE_ETHER",
         help="Below it the alarm goes.",
     ),
+    click.option(
+        "--eth-price",
+        metavar="DOLLARS",
+        envvar="PLIMSOLL_ETH_PRICE",
+        help="What gas is valued by; the price of ETH/USD by default.",
+    ),
     click.option("--wait-for-prices", is_flag=True, help="Start although every price is old."),
 )
 
@@ -94,7 +100,7 @@ def keeper(command: Callable[..., int]) -> Callable[..., int]:
         from plimsoll.keepers.runner import Pace
         from plimsoll.sdk.deployments import FOLDER, find, load
 
-        names = ("metrics", "max_tip", "max_fee", "max_gas", "patience", "sums", "low_balance")
+        names = ("metrics", "max_tip", "max_fee", "max_gas", "patience", "sums", "low_balance", "eth_price")
         every = tuple(dict.fromkeys((connected_chain().rpc.url, *nodes)))
         store = NO_STORE if has_own_store else own.pop("store")
         operating = Operating(nodes=every, store=store, **{name: own.pop(name) for name in names})
@@ -187,7 +193,6 @@ def publisher(
 @cli.command(cls=Command)
 @keeper
 @click.option("--max-batch", type=int, default=12, show_default=True, help="Orders in one transaction.")
-@click.option("--eth-price", metavar="DOLLARS", help="What gas is valued by; the price of ETH/USD by default.")
 @click.option(
     "--margin-bps", type=int, default=1_000, show_default=True, help="Of the cost: what a reward is above it."
 )
@@ -199,7 +204,6 @@ def publisher(
 def executor(
     start: Start,
     max_batch: int,
-    eth_price: str | None,
     margin_bps: int,
     sweep: bool,
     beacon_key_env: tuple[str, ...],
@@ -217,7 +221,6 @@ def executor(
     return run_executor(
         start,
         max_batch,
-        eth_price=eth_price,
         margin_bps=margin_bps,
         sweeps=sweep,
         keys=keys,

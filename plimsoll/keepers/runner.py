@@ -23,6 +23,7 @@ from plimsoll.chain.sending import CarefulSigner
 from plimsoll.chain.transactions import Block, Chain, Reverted, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import from_wad
+from plimsoll.keepers.earnings import Earnings
 from plimsoll.keepers.guard import Guard, Halted
 from plimsoll.keepers.sight import Sight
 from plimsoll.keepers.store import StoreUnavailable
@@ -104,7 +105,7 @@ class Log:
 
     def __init__(self, keeper: str, stream: IO[str] | None = None) -> None:
         self.keeper = keeper
-        self.heard: Callable[[str, Fields], None] = lambda event, fields: None
+        self.listeners: list[Callable[[str, Fields], None]] = []
         """Told of every line, with its event and fields: metrics count them."""
         self._stream = stream
         self._lock = threading.Lock()
@@ -114,7 +115,8 @@ class Log:
         line = json.dumps({"time": now, "keeper": self.keeper, "event": event} | fields, default=str)
         with self._lock, suppress(OSError):  # a disk that is full stops no keeper: the line is lost, its count is not
             print(line, file=self._stream or sys.stdout, flush=True)
-        self.heard(event, fields)
+        for listener in self.listeners:
+            listener(event, fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,8 @@ class Runner:
         self.stop = stop or threading.Event()
         self.guard = guard or Guard(job.name, None, signer)
         self.sight = Sight()
+        self.earnings = Earnings()
+        self.log.listeners.append(self.earnings.heard)
         if isinstance(signer, CarefulSigner):
             signer.tell = self.log
         self._unsure = True
@@ -215,8 +219,9 @@ class Runner:
         started = time.monotonic()
         self.guard.watch(block)
         self._warn()
+        self._value_gas()
         self.sight.saw(block)
-        self.guard.beat(**self.sight.shown())
+        self._beat()
         if not self.dry_run and not (self._is_sender() and self._settled()):
             return
         actions = self.job.decide(self.job.observe(block))
@@ -244,6 +249,13 @@ class Runner:
         if checks is not None and checks.is_low != self._is_low:
             self._is_low = checks.is_low
             self.log("balance low" if self._is_low else "balance restored", ether=shown(checks.balance or 0))
+
+    def _value_gas(self) -> None:
+        if isinstance(self.signer, CarefulSigner) and self.guard.checks is not None:
+            self.earnings.spent(self.signer.account.fees, self.guard.checks.eth_price)
+
+    def _beat(self) -> None:
+        self.guard.beat(**self.sight.shown(), **self.earnings.shown())
 
     def _is_sender(self) -> bool:
         """Whether nobody else sends from our address; said when it changes."""
@@ -293,7 +305,7 @@ class Runner:
         self._withdraw(kind)
         if kind != STORE:
             with suppress(StoreUnavailable):
-                self.guard.beat(**self.sight.shown())
+                self._beat()
         self.stop.wait(self.pace.wait(self._failures))
         return False
 

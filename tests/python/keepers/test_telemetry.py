@@ -33,6 +33,7 @@ from plimsoll.keepers.telemetry import PREFIX, Telemetry, health
 from plimsoll.sdk.contracts import Contracts
 from tests.python.keepers.running import QUICK
 from tests.python.keepers.test_runner import Do, Scripted
+from tests.support.core import ETH
 from tests.support.deployment import World
 
 RULES = ROOT / "ops" / "prometheus" / "keepers.rules.yml"
@@ -52,7 +53,7 @@ class Case:
         self.chain = Chain(pool)
         self.signer = CarefulSigner(self.chain, world.signer("keeper").wallet)
         store = FileStore(folder / "s.sqlite")
-        checks = Checks(world.contracts, self.chain.block(0).hash, self.signer, often=Often(sums=0))
+        checks = Checks(world.contracts, self.chain.block(0).hash, self.signer, often=Often(sums=0), eth_market=ETH)
         checks.totals = Totals(1, 2, 3, 4, {})
         self.guard = Guard("scripted", store, self.signer, checks)
         self.log = Log("scripted", io.StringIO())
@@ -85,14 +86,15 @@ def test_metrics__rounds__are_counted(case: Case, world: World) -> None:
     telemetry = Telemetry(case.runner)
     case.runner.once()
     world.evm.block_number += 1
+    case.signer.account.fees = 10**16
     case.runner.once()
     case.log("closed out", reward="2.5", tx="0x12")
-    case.log("would", reward="9")  # a dry run is paid nothing
     found = samples(telemetry.text())
     assert found["plimsoll_block"] == world.evm.block_number
     assert found["plimsoll_trouble"] == 1
     assert (found["plimsoll_events_total{event=trouble}"], found["plimsoll_events_total{event=did}"]) == (1, 1)
-    assert found["plimsoll_rewards_dollars_total"] == 2.5
+    assert found["plimsoll_rewards_dollars_total{event=closed out}"] == 2.5
+    assert found["plimsoll_gas_dollars_total"] == 30
     assert found["plimsoll_round_seconds_count"] == 1
     assert found["plimsoll_balance_ether"] == 100
     assert (found["plimsoll_halted"], found["plimsoll_store_up"], found["plimsoll_standby"]) == (0, 1, 0)
@@ -199,6 +201,7 @@ def alerts() -> list[dict[str, Any]]:
 def test_dashboard_and_alerts__name_metrics_that_there_are(case: Case, world: World) -> None:
     telemetry = Telemetry(case.runner)
     case.runner.once()
+    case.log("executed", reward="1", tx="0x12")
     settlement = Settlement(world.contracts, None)
     settlement.observe(world.chain.block())
     exported = {name.partition("{")[0] for name in samples(telemetry.text())}
