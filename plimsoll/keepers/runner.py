@@ -108,13 +108,19 @@ class Log:
         self.listeners: list[Callable[[str, Fields], None]] = []
         """Told of every line, with its event and fields: metrics count them."""
         self._stream = stream
+        self._before = ""
+        """A line's end, where the last line may have been cut."""
         self._lock = threading.Lock()
 
     def __call__(self, event: str, **fields: Any) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"time": now, "keeper": self.keeper, "event": event} | fields, default=str)
-        with self._lock, suppress(OSError):  # a disk that is full stops no keeper: the line is lost, its count is not
-            print(line, file=self._stream or sys.stdout, flush=True)
+        with self._lock:
+            try:  # a disk that is full stops no keeper: the line is lost, its count is not
+                print(self._before + line, file=self._stream or sys.stdout, flush=True)
+                self._before = ""
+            except OSError:
+                self._before = "\n"
         for listener in self.listeners:
             listener(event, fields)
 
