@@ -52,28 +52,35 @@ def trading(command: Callable[..., int]) -> Callable[..., int]:
     """What every command has: the common options, made into a client and an account, which come first."""
 
     @functools.wraps(command)
-    def run(
-        account: str | None,
-        key_env: str | None,
-        deployment: Path | None,
-        deployments: Path | None,
-        isolated: str | None,
-        index: int,
-        on_behalf: str | None,
-        **own: Any,
-    ) -> int:
-        from plimsoll.core.ids import parse_account
-        from plimsoll.sdk.client import Plimsoll
-        from plimsoll.sdk.deployments import FOLDER, find, load
-
-        chain = connected_chain()
-        found = load(deployment) if deployment else find(chain, deployments or FOLDER)
-        client = Plimsoll(chain, found.on(chain), _signer(chain, account, key_env), markets=found.markets)
-        if on_behalf is not None:
-            return command(client, parse_account(on_behalf), **own)
-        return command(client, client.account(isolated_market=isolated, index=index), **own)
+    def run(**given: Any) -> int:
+        return command(*opened(given), **given)
 
     return with_options(COMMON, run)
+
+
+def opened(given: dict[str, Any], *, needs_signer: bool = True) -> tuple[Plimsoll, int]:
+    """The client and the account that the options of `COMMON` name, which are taken out of what was given.
+
+    Raises UserError where there is no signer although one is needed, or nothing says whose account it is.
+    """
+    from plimsoll.core.errors import UserError
+    from plimsoll.core.ids import parse_account
+    from plimsoll.sdk.client import Plimsoll
+    from plimsoll.sdk.deployments import FOLDER, find, load
+
+    file, folder, on_behalf = given.pop("deployment"), given.pop("deployments"), given.pop("on_behalf")
+    account, key_env = given.pop("account"), given.pop("key_env")
+    which = {"isolated_market": given.pop("isolated"), "index": given.pop("index")}
+    chain = connected_chain()
+    found = load(file) if file else find(chain, folder or FOLDER)
+    is_named = account is not None or key_env is not None
+    signer = _signer(chain, account, key_env) if is_named or needs_signer else None
+    client = Plimsoll(chain, found.on(chain), signer, markets=found.markets)
+    if on_behalf is not None:
+        return client, parse_account(on_behalf)
+    if signer is None:
+        raise UserError("whose account? Name a signer by --account, or the account's id by --for")
+    return client, client.account(**which)
 
 
 def orders(name: str, *parameters: Decorator, text: str) -> Callable[[Build], Build]:
