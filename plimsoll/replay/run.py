@@ -45,7 +45,8 @@ from plimsoll.replay.engine import Engine
 from plimsoll.replay.findings import BLOCK_SECONDS, Findings
 from plimsoll.replay.keepers import Liquidations, OpenOrders, Signers
 from plimsoll.replay.keys import Key
-from plimsoll.replay.mirror import Deployment, Health, Mirror, Roles
+from plimsoll.replay.mirror import Mirror
+from plimsoll.replay.modelled import Deployment, Health, Roles
 from plimsoll.replay.promises import Promises
 from plimsoll.replay.quoters import Quoters
 from plimsoll.replay.stored import Layout, Ledger, Sums, sums_of
