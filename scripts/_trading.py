@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts._command import Command, account_option, connected_chain, signer_of
+from scripts._command import Command, account_option, connected_chain, deployment_options, signer_of
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain, Signer
@@ -24,8 +23,7 @@ Build = Callable[..., "Iterable[Order]"]
 COMMON: Sequence[Decorator] = (
     account_option,
     click.option("--key-env", metavar="NAME", help="Environment variable with the private key."),
-    click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."),
-    click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
+    deployment_options,
     click.option("--isolated", metavar="MARKET", help="The isolated account of a market instead of the cross account."),
     click.option("--index", type=int, default=0, show_default=True, help="Which of the owner's accounts of that kind."),
     click.option("--for", "on_behalf", metavar="ID", help="Somebody's account, who made the signer his delegate."),
@@ -66,13 +64,13 @@ def opened(given: dict[str, Any], *, needs_signer: bool = True) -> tuple[Plimsol
     from plimsoll.core.errors import UserError
     from plimsoll.core.ids import parse_account
     from plimsoll.sdk.client import Plimsoll
-    from plimsoll.sdk.deployments import FOLDER, find, load
+    from plimsoll.sdk.deployments import choose
 
     file, folder, on_behalf = given.pop("deployment"), given.pop("deployments"), given.pop("on_behalf")
     account, key_env = given.pop("account"), given.pop("key_env")
     which = {"isolated_market": given.pop("isolated"), "index": given.pop("index")}
     chain = connected_chain()
-    found = load(file) if file else find(chain, folder or FOLDER)
+    found = choose(chain, file, folder)
     is_named = account is not None or key_env is not None
     signer = _signer(chain, account, key_env) if is_named or needs_signer else None
     client = Plimsoll(chain, found.on(chain), signer, markets=found.markets)
