@@ -91,7 +91,8 @@ def shut_down(w: World, c: Choices) -> None:
         if name == "confirmDead":
             absorb_all(w, c)
         w.evm.advance(max(0, seconds + (c.integer(-1, 1) if c.chance(20) else 1)))
-        if c.chance(5):
+        newest = w.model.state.markets[market].newest
+        if c.chance(5) and (newest is None or newest.published_at < w.now):
             w.prices[market] += 1
             w.core.oracle.record(market, w.prices[market], 0, w.now, OPEN)
             w.model.record_price(market, w.prices[market], 0, w.now)
