@@ -233,6 +233,19 @@ def test_docs__name_the_variables_that_there_are__and_all_of_them() -> None:
             assert set(re.findall(r"PLIMSOLL_[A-Z_]+\b", path.read_text())) <= read, path
 
 
+def test_procfile__takes_nothing_that_its_example_lacks() -> None:
+    example = (ROOT / "ops" / "keepers.env.example").read_text()
+    given = set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
+    lines = [line for line in (ROOT / "ops" / "Procfile").read_text().splitlines() if not line.startswith("#")]
+    assert [line.partition(":")[0] for line in lines] == ["publisher", "executor", "liquidator", "settlement"]
+    taken = set(re.findall(r"\$([A-Z_]+)", "\n".join(lines)))
+    assert taken == {
+        "NETWORK",
+        *(f"{name.upper()}_KEY" for name in ("publisher", "executor", "liquidator", "settlement")),
+    }
+    assert taken <= given
+
+
 def test_units__run_modules_that_there_are() -> None:
     bots = {path.stem for path in (ROOT / "plimsoll" / "keepers" / "bots").glob("*.py")}
     text = "".join(path.read_text() for path in (ROOT / "ops").rglob("*") if path.is_file()) + KEEPERS.read_text()
