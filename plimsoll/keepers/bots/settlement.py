@@ -12,7 +12,7 @@ from plimsoll.keepers.settlement import Settlement
 
 
 def make(start: Start) -> Settlement:
-    return make_settlement(start, variable("PLIMSOLL_MIN_SWEEP", "100"), variable("PLIMSOLL_SHUTDOWN", DECLARE))
+    return make_settlement(start, variable("PLIMSOLL_MIN_SWEEP", "100"), variable("PLIMSOLL_SHUTDOWN") or DECLARE)
 
 
 bot = make_bot("settlement", make)
