@@ -27,6 +27,8 @@ POOL_SECONDS = 3.0
 MAX_TIP = "0.1"
 """Gwei: far above what rollups need, and a tenth of what nodes suggest that know none."""
 NO_STORE = "none"
+ETH_MARKET = "ETH/USD"
+"""Says what gas costs in dollars, where nobody else does."""
 VARIABLES = {
     "PLIMSOLL_NODES": "nodes",
     "PLIMSOLL_STORE": "store",
@@ -37,6 +39,7 @@ VARIABLES = {
     "PLIMSOLL_PATIENCE_SECONDS": "patience",
     "PLIMSOLL_SUMS_SECONDS": "sums",
     "PLIMSOLL_LOW_BALANCE_ETHER": "low_balance",
+    "PLIMSOLL_ETH_PRICE": "eth_price",
 }
 """Environment variables by what they set."""
 
@@ -61,6 +64,8 @@ class Operating:
     """Seconds between sums of the ledger, 0 for never."""
     low_balance: str = "0.01"
     """Ether below which the alarm goes."""
+    eth_price: str | None = None
+    """Dollars, for what gas comes to; None for the price of the market ETH/USD."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> Operating:
@@ -83,6 +88,16 @@ class Operating:
     @property
     def often(self) -> Often:
         return Often(sums=float(_whole(self.sums, "sums")), low_balance=to_wad(self.low_balance, what="low balance"))
+
+    @property
+    def ether(self) -> int | None:
+        """WAD dollars, where it is given. Raises UserError where that isn't more than zero."""
+        if self.eth_price is None:
+            return None
+        price = to_wad(self.eth_price, what="ETH price")
+        if price <= 0:
+            raise UserError(f"an ETH price of {self.eth_price} is not more than zero")
+        return price
 
     def chain(self) -> Chain:
         """A chain that doesn't hide its nodes' outages for long: the keeper's loop does the waiting."""
@@ -108,7 +123,10 @@ class Operating:
         self, job: str, contracts: Contracts, deployment: Deployment, signer: Signer, store: Store | None
     ) -> Guard:
         """What stands between a job's decisions and its transactions."""
-        checks = Checks(contracts, deployment.genesis, signer, often=self.often)
+        eth_market = deployment.markets.get(ETH_MARKET)
+        checks = Checks(
+            contracts, deployment.genesis, signer, often=self.often, eth_price=self.ether, eth_market=eth_market
+        )
         return Guard(job, store, signer, checks)
 
 
