@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,18 @@ def _require_node(provider: Any) -> None:
     if isinstance(uri, str) and provider.network.name != "local":  # a local one is started by ape
         with RpcClient(uri, timeout_seconds=20, retry=NO_RETRY) as rpc:
             rpc.call("eth_chainId")
+
+
+def deployment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`deployment` and `deployments`, for `plimsoll.sdk.deployments.choose`."""
+    for option in (
+        click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
+        click.option(
+            "--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 account_option = click.option("--account", help="An ape account's alias, or TEST::n on a development network.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scripts._command import Command, connected_chain, network_name
+from scripts._command import Command, connected_chain, deployment_options, network_name
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain
@@ -40,8 +40,7 @@ ISSUED_HERE = (
 @click.option("--bridge-bps", type=click.IntRange(0, 10_000), help="What a fast bridge takes of the amount.")
 @click.option("--bridge-fee", metavar="DOLLARS", help="What it takes besides.")
 @click.option("--bridge-minutes", type=click.IntRange(0), help="How long it takes.")
-@click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's.")
-@click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in.")
+@deployment_options
 @click.option("--json", "as_json", is_flag=True, help="All integers, as JSON.")
 def cli(
     account: str,
@@ -64,7 +63,7 @@ def cli(
     from plimsoll.chain.transactions import Chain
     from plimsoll.core.errors import UserError
     from plimsoll.core.units import to_units, to_wad
-    from plimsoll.sdk.deployments import FOLDER, find, load
+    from plimsoll.sdk.deployments import choose
     from plimsoll.sdk.exit_plan import reading, rules, shown
     from plimsoll.sdk.exit_plan.plan import Terms, make_plan
 
@@ -73,7 +72,7 @@ def cli(
     chain, own = connected_chain(), _rollup_of_network()
     if own is not None and not int(own.l1_token, 16):
         click.echo(f"note: {ISSUED_HERE}", err=True)
-    found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+    found = choose(chain, deployment, deployments)
     contracts = found.on(chain)
     names = {market_id: name for name, market_id in found.markets.items()}
     l1_chain = Chain(l1) if l1 else None

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts._command import Command, account_option, connected_chain, signer_of
+from scripts._command import Command, account_option, connected_chain, deployment_options, signer_of
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain, Signer
@@ -24,8 +23,7 @@ Build = Callable[..., "Iterable[Order]"]
 COMMON: Sequence[Decorator] = (
     account_option,
     click.option("--key-env", metavar="NAME", help="Environment variable with the private key."),
-    click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."),
-    click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
+    deployment_options,
     click.option("--isolated", metavar="MARKET", help="The isolated account of a market instead of the cross account."),
     click.option("--index", type=int, default=0, show_default=True, help="Which of the owner's accounts of that kind."),
     click.option("--for", "on_behalf", metavar="ID", help="Somebody's account, who made the signer his delegate."),
@@ -52,28 +50,35 @@ def trading(command: Callable[..., int]) -> Callable[..., int]:
     """What every command has: the common options, made into a client and an account, which come first."""
 
     @functools.wraps(command)
-    def run(
-        account: str | None,
-        key_env: str | None,
-        deployment: Path | None,
-        deployments: Path | None,
-        isolated: str | None,
-        index: int,
-        on_behalf: str | None,
-        **own: Any,
-    ) -> int:
-        from plimsoll.core.ids import parse_account
-        from plimsoll.sdk.client import Plimsoll
-        from plimsoll.sdk.deployments import FOLDER, find, load
-
-        chain = connected_chain()
-        found = load(deployment) if deployment else find(chain, deployments or FOLDER)
-        client = Plimsoll(chain, found.on(chain), _signer(chain, account, key_env), markets=found.markets)
-        if on_behalf is not None:
-            return command(client, parse_account(on_behalf), **own)
-        return command(client, client.account(isolated_market=isolated, index=index), **own)
+    def run(**given: Any) -> int:
+        return command(*opened(given), **given)
 
     return with_options(COMMON, run)
+
+
+def opened(given: dict[str, Any], *, needs_signer: bool = True) -> tuple[Plimsoll, int]:
+    """The client and the account that the options of `COMMON` name, which are taken out of what was given.
+
+    Raises UserError where there is no signer although one is needed, or nothing says whose account it is.
+    """
+    from plimsoll.core.errors import UserError
+    from plimsoll.core.ids import parse_account
+    from plimsoll.sdk.client import Plimsoll
+    from plimsoll.sdk.deployments import choose
+
+    file, folder, on_behalf = given.pop("deployment"), given.pop("deployments"), given.pop("on_behalf")
+    account, key_env = given.pop("account"), given.pop("key_env")
+    which = {"isolated_market": given.pop("isolated"), "index": given.pop("index")}
+    chain = connected_chain()
+    found = choose(chain, file, folder)
+    is_named = account is not None or key_env is not None
+    signer = _signer(chain, account, key_env) if is_named or needs_signer else None
+    client = Plimsoll(chain, found.on(chain), signer, markets=found.markets)
+    if on_behalf is not None:
+        return client, parse_account(on_behalf)
+    if signer is None:
+        raise UserError("whose account? Name a signer by --account, or the account's id by --for")
+    return client, client.account(**which)
 
 
 def orders(name: str, *parameters: Decorator, text: str) -> Callable[[Build], Build]:

@@ -9,23 +9,22 @@ from pathlib import Path
 
 import click
 
-from scripts._command import Command, account_option, connected_chain, signer_of
+from scripts._command import Command, account_option, connected_chain, deployment_options, signer_of
 from scripts._rollup import L1_URL, l1_chain
 
 
 @click.command(cls=Command)
 @account_option
 @L1_URL
-@click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's.")
-@click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in.")
+@deployment_options
 def cli(account: str | None, l1_url: str | None, deployment: Path | None, deployments: Path | None) -> int:
     """Create the gateway on L1 whose address the deployment on L2 has."""
     from plimsoll.chain.transactions import Signer
     from plimsoll.deploy.l1_gateway import deploy_l1_gateway
-    from plimsoll.sdk.deployments import FOLDER, find, load
+    from plimsoll.sdk.deployments import choose
 
     chain = connected_chain()
-    contracts = (load(deployment) if deployment else find(chain, deployments or FOLDER)).on(chain)
+    contracts = choose(chain, deployment, deployments).on(chain)
     l1 = l1_chain(l1_url)
     signer = Signer(l1, signer_of(chain, account).wallet)
     gateway = contracts.of("L2Gateway")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scripts._command import Command, connected_chain
+from scripts._command import Command, connected_chain, deployment_options
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain
@@ -34,8 +34,7 @@ EXECUTION_FEE = "0.50"
 @click.option("--eth-price", metavar="DOLLARS", help="Instead of the index price of ETH/USD here.")
 @click.option("--notional", default="10_000", show_default=True, metavar="DOLLARS", help="Of the example trade.")
 @click.option("--compact", is_flag=True, help="Also what a compact encoding of the call data would save.")
-@click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's.")
-@click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in.")
+@deployment_options
 @click.option("--json", "as_json", is_flag=True, help="All integers, as JSON.")
 def cli(
     l1_base_fee: str | None,
@@ -108,10 +107,10 @@ def _client(chain: Chain, deployment: Path | None, deployments: Path | None) -> 
     """None where nothing is deployed there as far as is known: nothing of it is needed."""
     from plimsoll.core.errors import UserError
     from plimsoll.sdk.client import Plimsoll
-    from plimsoll.sdk.deployments import FOLDER, find, load
+    from plimsoll.sdk.deployments import choose
 
     try:
-        found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+        found = choose(chain, deployment, deployments)
         return Plimsoll(chain, found.on(chain), markets=found.markets)
     except UserError:
         if deployment:

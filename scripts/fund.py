@@ -12,24 +12,23 @@ from pathlib import Path
 
 import click
 
-from scripts._command import Command, connected_chain
+from scripts._command import Command, connected_chain, deployment_options
 
 
 @click.command(cls=Command)
-@click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's.")
-@click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in.")
+@deployment_options
 @click.option("--json", "as_json", is_flag=True, help="All entries and sums, as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="All entries, one a line.")
 def cli(deployment: Path | None, deployments: Path | None, as_json: bool, as_csv: bool) -> int:
     """Rebuild the insurance fund's ledger from events and compare it with the fund's balance."""
     from plimsoll.core.errors import UserError
-    from plimsoll.sdk.deployments import FOLDER, find, load
+    from plimsoll.sdk.deployments import choose
     from plimsoll.sdk.fund import CSV_HEADER, ledger_json, ledger_lines, ledger_rows, read_ledger
 
     if as_json and as_csv:
         raise UserError("--json and --csv: give one of them")
     chain = connected_chain()
-    found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+    found = choose(chain, deployment, deployments)
     ledger = read_ledger(found.on(chain))
     lines = list(ledger_lines(ledger))
     if as_csv:

@@ -12,15 +12,14 @@ from pathlib import Path
 
 import click
 
-from scripts._command import Command, connected_chain
+from scripts._command import Command, connected_chain, deployment_options
 
 
 @click.command(cls=Command)
 @click.argument("what", type=click.Choice(["fills", "funding", "liquidations", "rates", "fund"]))
 @click.argument("account", required=False)
 @click.option("--market", help="Of `rates`: whose, such as ETH.")
-@click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's.")
-@click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in.")
+@deployment_options
 @click.option("--database", envvar="PLIMSOLL_INDEX", help="A DuckDB file, or a postgresql:// address.")
 @click.option("--json", "as_json", is_flag=True, help="All integers, as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="All integers, one entry a line.")
@@ -38,12 +37,12 @@ def cli(
     from plimsoll.core.errors import UserError
     from plimsoll.index.commands import entries, fund_lines, opened
     from plimsoll.index.shown import entry_fields, lines, table
-    from plimsoll.sdk.deployments import FOLDER, find, load
+    from plimsoll.sdk.deployments import choose
 
     if as_json and as_csv:
         raise UserError("--json and --csv: give one of them")
     chain = connected_chain()
-    found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+    found = choose(chain, deployment, deployments)
     with opened(found.on(chain), database) as index:
         index.update()
         if what == "fund":

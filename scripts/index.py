@@ -11,21 +11,20 @@ from pathlib import Path
 
 import click
 
-from scripts._command import Command, connected_chain
+from scripts._command import Command, connected_chain, deployment_options
 
 
 @click.command(cls=Command)
-@click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's.")
-@click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in.")
+@deployment_options
 @click.option("--database", envvar="PLIMSOLL_INDEX", help="A DuckDB file, or a postgresql:// address.")
 @click.option("--once", is_flag=True, help="Read what there is, and end.")
 @click.option("--poll", default=1.0, help="Seconds between looks at the chain.", show_default=True)
 def cli(deployment: Path | None, deployments: Path | None, database: str | None, once: bool, poll: float) -> int:
     """Read the deployment's events into an index, and follow the chain."""
     from plimsoll.index.commands import follow, opened
-    from plimsoll.sdk.deployments import FOLDER, find, load
+    from plimsoll.sdk.deployments import choose
 
     chain = connected_chain()
-    found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+    found = choose(chain, deployment, deployments)
     with opened(found.on(chain), database) as index:
         return follow(index, click.echo, once=once, poll=poll)

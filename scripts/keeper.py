@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts._command import Command, account_option, connected_chain, network_name, signer_of, signing_keys
+from scripts._command import (
+    Command,
+    account_option,
+    connected_chain,
+    deployment_options,
+    network_name,
+    signer_of,
+    signing_keys,
+)
 
 if TYPE_CHECKING:
     from plimsoll.chain.transactions import Chain, Signer
@@ -23,8 +31,7 @@ COMMON = (
     account_option,
     click.option("--key-env", metavar="NAME", help="Environment variable with the private key that sends."),
     click.option("--dry-run", is_flag=True, help="Say what it would do, and send nothing. Needs no key."),
-    click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."),
-    click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
+    deployment_options,
     click.option("--poll", type=click.FloatRange(0.01), default=0.5, show_default=True, help="Seconds between looks."),
     click.option(
         "--node", "nodes", multiple=True, metavar="URL", envvar="PLIMSOLL_NODES", help="Another node, for fail-over."
@@ -68,6 +75,12 @@ COMMON = (
         envvar="PLIMSOLL_INDEX_FOLDER",
         help="Where each process keeps a file of its own for its index; by default beside the store.",
     ),
+    click.option(
+        "--eth-price",
+        metavar="DOLLARS",
+        envvar="PLIMSOLL_ETH_PRICE",
+        help="What gas is valued by; the price of ETH/USD by default.",
+    ),
     click.option("--wait-for-prices", is_flag=True, help="Start although every price is old."),
 )
 
@@ -99,14 +112,14 @@ def keeper(command: Callable[..., int]) -> Callable[..., int]:
         from plimsoll.keepers.entry import make_start
         from plimsoll.keepers.operating import NO_STORE, Operating
         from plimsoll.keepers.runner import Pace
-        from plimsoll.sdk.deployments import FOLDER, find, load
+        from plimsoll.sdk.deployments import choose
 
-        names = ("metrics", "max_tip", "max_fee", "max_gas", "patience", "sums", "low_balance", "index")
+        names = ("metrics", "max_tip", "max_fee", "max_gas", "patience", "sums", "low_balance", "index", "eth_price")
         every = tuple(dict.fromkeys((connected_chain().rpc.url, *nodes)))
         store = NO_STORE if has_own_store else own.pop("store")
         operating = Operating(nodes=every, store=store, **{name: own.pop(name) for name in names})
         chain = operating.chain()
-        found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+        found = choose(chain, deployment, deployments)
         signer = _signer(chain, account, key_env, dry_run)
         pace = Pace(poll=poll)
         start = make_start(operating, found, chain, signer, dry_run=dry_run, pace=pace, wait_for_prices=wait_for_prices)
@@ -194,7 +207,6 @@ def publisher(
 @cli.command(cls=Command)
 @keeper
 @click.option("--max-batch", type=int, default=12, show_default=True, help="Orders in one transaction.")
-@click.option("--eth-price", metavar="DOLLARS", help="What gas is valued by; the price of ETH/USD by default.")
 @click.option(
     "--margin-bps", type=int, default=1_000, show_default=True, help="Of the cost: what a reward is above it."
 )
@@ -206,7 +218,6 @@ def publisher(
 def executor(
     start: Start,
     max_batch: int,
-    eth_price: str | None,
     margin_bps: int,
     sweep: bool,
     beacon_key_env: tuple[str, ...],
@@ -224,7 +235,6 @@ def executor(
     return run_executor(
         start,
         max_batch,
-        eth_price=eth_price,
         margin_bps=margin_bps,
         sweeps=sweep,
         keys=keys,
@@ -248,16 +258,22 @@ def liquidator(start: Start, take_over: str | None, take_over_account: str | Non
 @cli.command(cls=Command)
 @keeper
 @click.option("--min-sweep", default="100", show_default=True, metavar="DOLLARS", help="Of a market's fees; 0: never.")
-def settlement(start: Start, min_sweep: str) -> int:
-    """Execute requests of pool and fund, give lapsed ones back, sweep fees."""
+@click.option(
+    "--shutdown",
+    type=click.Choice(["off", "declare", "close"]),
+    default="declare",
+    show_default=True,
+    help="How far to go with a market that has no price any more.",
+)
+def settlement(start: Start, min_sweep: str, shutdown: str) -> int:
+    """Execute requests of pool and fund, give lapsed ones back, sweep fees, see to markets without prices."""
     from plimsoll.keepers.entry import run_settlement
 
-    return run_settlement(start, min_sweep)
+    return run_settlement(start, min_sweep, shutdown)
 
 
 STORED = (
-    click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's."),
-    click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in."),
+    deployment_options,
     store_option,
 )
 
@@ -269,10 +285,10 @@ def stored(command: Callable[..., int]) -> Callable[..., int]:
     def run(deployment: Path | None, deployments: Path | None, store: str | None, **own: Any) -> int:
         from plimsoll.core.errors import UserError
         from plimsoll.keepers.operating import Operating
-        from plimsoll.sdk.deployments import FOLDER, find, load
+        from plimsoll.sdk.deployments import choose
 
         chain = connected_chain()
-        found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+        found = choose(chain, deployment, deployments)
         opened = Operating(store=store).open_store(found)
         if opened is None:
             raise UserError("without a store nothing is known of the keepers; name theirs by --store")

@@ -11,21 +11,20 @@ from pathlib import Path
 
 import click
 
-from scripts._command import Command, connected_chain
+from scripts._command import Command, connected_chain, deployment_options
 
 
 @click.command(cls=Command)
 @click.argument("transaction")
-@click.option("--deployment", type=click.Path(path_type=Path), help="The deployment's file, not the chain id's.")
-@click.option("--deployments", type=click.Path(path_type=Path), help="Folder to look for it in.")
+@deployment_options
 @click.option("--json", "as_json", is_flag=True, help="All integers, as JSON.")
 def cli(transaction: str, deployment: Path | None, deployments: Path | None, as_json: bool) -> int:
     """Recompute every figure of the liquidations in TRANSACTION and say whether they were right."""
-    from plimsoll.sdk.deployments import FOLDER, find, load
+    from plimsoll.sdk.deployments import choose
     from plimsoll.sdk.receipts import receipt_json, receipt_lines, receipt_of
 
     chain = connected_chain()
-    found = load(deployment) if deployment else find(chain, deployments or FOLDER)
+    found = choose(chain, deployment, deployments)
     receipt = receipt_of(found.on(chain), transaction)
     if as_json:
         click.echo(json.dumps(receipt_json(receipt), indent=2))

@@ -103,26 +103,6 @@ class Sent(NamedTuple):
     taker: bytes
 
 
-def pack_order(order: Order) -> bytes:
-    """Eleven words of 32 bytes, as the ABI has the struct."""
-    account, market_id, kind, base, acceptable, trigger, reduce_only, in_force, expiry, parent, salt = order
-    return b"".join(
-        (
-            account.to_bytes(32, "big"),
-            market_id.to_bytes(32, "big"),
-            kind.to_bytes(32, "big"),
-            base.to_bytes(32, "big", signed=True),
-            acceptable.to_bytes(32, "big"),
-            trigger.to_bytes(32, "big"),
-            reduce_only.to_bytes(32, "big"),
-            in_force.to_bytes(32, "big"),
-            expiry.to_bytes(32, "big"),
-            parent,
-            salt.to_bytes(32, "big"),
-        )
-    )
-
-
 def unpack_order(data: bytes) -> Order:
     """The other way round. Raises ValueError for another length."""
     if len(data) != 11 * 32:

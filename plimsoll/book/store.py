@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from plimsoll.book.book import End
-from plimsoll.book.records import BookOrder, Match, MatchState, Sent, pack_order, unpack_order
+from plimsoll.book.records import BookOrder, Match, MatchState, Sent, unpack_order
 from plimsoll.core.errors import UserError
+from plimsoll.sdk.signing import order_words
 
 VERSION = "1"
 
@@ -221,7 +222,7 @@ def _state_row(one: BookOrder) -> tuple[Any, ...]:
 
 
 def _order_row(one: BookOrder) -> tuple[Any, ...]:
-    terms = pack_order(one.order)
+    terms = order_words(one.order)
     return one.sequence, one.hash, terms, one.signature, f"0x{one.signer:040x}", one.received_at, *_state_row(one)
 
 

@@ -66,6 +66,7 @@ _SIGNATURES: dict[str, tuple[str, ...]] = {
     "GameFactory": (
         "gameCount() view (uint256)",
         "gameAtIndex(uint256 index) view (uint32 gameType, uint64 timestamp, address proxy)",
+        "gameImpls(uint32 gameType) view (address)",
     ),
     "Game": (
         "status() view (uint8)",
@@ -87,6 +88,8 @@ _SIGNATURES: dict[str, tuple[str, ...]] = {
     ),
     "OutputOracle": (
         "finalizationPeriodSeconds() view (uint256)",
+        "submissionInterval() view (uint256)",
+        "l2BlockTime() view (uint256)",
         "latestBlockNumber() view (uint256)",
         "nextOutputIndex() view (uint256)",
         "getL2OutputIndexAfter(uint256 blockNumber) view (uint256)",

@@ -18,7 +18,7 @@ from plimsoll.drills.notes import Figure, Notes, usd
 from plimsoll.drills.stage import ETH, PRICES, Stage, staged
 from plimsoll.drills.world import HAND, Said
 from plimsoll.replay.actions import CloseOut
-from plimsoll.replay.mirror import BASEFEE
+from plimsoll.replay.modelled import BASEFEE
 from plimsoll.risk.config import Gas
 from plimsoll.risk.liquidation import GAS_COST_MAX
 from plimsoll.sdk.gas import L1_BLOCK, read_fee_per_byte

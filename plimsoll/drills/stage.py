@@ -28,7 +28,8 @@ from plimsoll.replay.actions import (
 )
 from plimsoll.replay.keepers import Liquidations
 from plimsoll.replay.keys import Key
-from plimsoll.replay.mirror import Health, Mirror, Roles
+from plimsoll.replay.mirror import Mirror
+from plimsoll.replay.modelled import Health, Roles
 from plimsoll.replay.onchain import OnChain, deployment_of
 from plimsoll.replay.promises import Promises
 from plimsoll.replay.run import check_of

@@ -12,7 +12,7 @@ from plimsoll.deploy.parameters import Parameters
 from plimsoll.devnet.boot import boot_devnet
 from plimsoll.drills.notes import Notes, usd
 from plimsoll.replay.actions import Record
-from plimsoll.replay.mirror import Deployment
+from plimsoll.replay.modelled import Deployment
 from plimsoll.replay.onchain import OnChain, deployment_of
 from plimsoll.replay.run import OPENING_SECONDS, Replay
 from plimsoll.risk.refusals import Refusal

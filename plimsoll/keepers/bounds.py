@@ -68,7 +68,7 @@ class Bounds:
         if isinstance(action, Push):
             feed = Deployed(PUSH_FEED, action.contract, self._chain)
             return push_call(feed, action.price, action.timestamp)
-        return swap_call(self._trader, action.pool, action.current, action.target)
+        return swap_call(self._trader, action.contract, action.current, action.target)
 
     def _feed(self, source: Source) -> Deployed:
         return Deployed(PUSH_FEED, source.contract, self._chain)

@@ -13,6 +13,7 @@ from plimsoll.core.units import WAD
 from plimsoll.keepers.ledger import Broken, Ledger
 from plimsoll.keepers.sums import Sums, Totals
 from plimsoll.sdk.contracts import Contracts
+from plimsoll.sdk.words import unpack_record
 
 SUMS_SHARE = 0.01
 """Of the time, at most, goes into sums: where there are very many accounts they are added up more seldom."""
@@ -39,8 +40,11 @@ class Checks:
         *,
         ledger: Ledger | None = None,
         often: Often | None = None,
+        eth_price: int | None = None,
+        eth_market: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """The price of ether is `eth_price`, WAD dollars, or the newest of a market; for what gas comes to."""
         self.contracts = contracts
         self.signer = signer
         self.often = often or Often()
@@ -48,11 +52,14 @@ class Checks:
         """Wei that the signer has for gas."""
         self.cash: int | None = None
         """WAD dollars in the signer's main account, where rewards go."""
+        self.eth_price = eth_price
+        """WAD dollars; None while nobody says it."""
         self.totals: Totals | None = None
         self.disagreements = 0
         self._genesis = genesis
         self.ledger = ledger or Ledger(contracts)
         self._sums = Sums(self.ledger)
+        self._eth_market = eth_market if eth_price is None else None
         self._clock = clock
         self._nodes_at = self._sums_due = float("-inf")
         self._seen = 0
@@ -87,6 +94,10 @@ class Checks:
             self.balance = self.signer.balance
             account = ids.pack(self.signer.address)
             [self.cash] = chain.read([self.contracts.vault.prepare("cashOf", account)], block=block.number)
+        if self._eth_market is not None:
+            newest = self.contracts.oracle.prepare("newest", self._eth_market)
+            record = unpack_record(chain.read([newest], block=block.number)[0])
+            self.eth_price = self.eth_price if record is None else record.price
 
     def _evidence(self) -> list[tuple[str, list[dict[str, str]]]]:
         """A call whose answer holds all that anybody could lie about to our harm: prices, positions' sums, cash."""

@@ -15,6 +15,7 @@ from plimsoll.core.errors import UserError
 from plimsoll.core.units import to_wad
 from plimsoll.keepers.batches import MAX_BATCH
 from plimsoll.keepers.bounds import Bounds
+from plimsoll.keepers.dead_markets import DECLARE, setting_named
 from plimsoll.keepers.engine import HttpEngine
 from plimsoll.keepers.executor import Executor, Terms
 from plimsoll.keepers.feeds import SignedPrices, feeds_of
@@ -22,7 +23,7 @@ from plimsoll.keepers.ledger import Ledger
 from plimsoll.keepers.liquidations import Capital
 from plimsoll.keepers.liquidator import Liquidator
 from plimsoll.keepers.market_maker import MarketMaker
-from plimsoll.keepers.operating import MAX_TIP, Operating
+from plimsoll.keepers.operating import ETH_MARKET, MAX_TIP, Operating
 from plimsoll.keepers.prices import FilePrices, FixedPrices, PriceSource, SeriesPrices
 from plimsoll.keepers.publisher import Publisher
 from plimsoll.keepers.publishing import BoundTerms, Cadence
@@ -36,8 +37,6 @@ from plimsoll.sdk.deployments import Deployment
 from plimsoll.sdk.signing import Domain
 from plimsoll.sdk.snapshots import read_markets
 from plimsoll.sdk.views import market_named
-
-ETH_MARKET = "ETH/USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +190,15 @@ def make_publisher(
     )
 
 
-def run_settlement(start: Start, min_sweep: str = "100") -> int:
-    """Until SIGINT or SIGTERM. `min_sweep`: dollars of a market's fees; 0 for none. Returns the exit code."""
-    return _run(start, make_settlement(start, min_sweep))
+def run_settlement(start: Start, min_sweep: str = "100", shutdown: str = DECLARE) -> int:
+    """Until SIGINT or SIGTERM. Returns the exit code. See `make_settlement`."""
+    return _run(start, make_settlement(start, min_sweep, shutdown))
 
 
-def make_settlement(start: Start, min_sweep: str = "100") -> Settlement:
-    return Settlement(start.contracts, start.signer, min_sweep=to_wad(min_sweep, what="min sweep"))
+def make_settlement(start: Start, min_sweep: str = "100", shutdown: str = DECLARE) -> Settlement:
+    """`min_sweep`: dollars of a market's fees, 0 for none; `shutdown`: off, declare or close. Raises UserError."""
+    least = to_wad(min_sweep, what="min sweep")
+    return Settlement(start.contracts, start.signer, min_sweep=least, shutdown=setting_named(shutdown))
 
 
 def run_executor(start: Start, max_batch: int = MAX_BATCH, **terms: Any) -> int:
@@ -209,7 +210,6 @@ def make_executor(
     start: Start,
     max_batch: int = MAX_BATCH,
     *,
-    eth_price: str | None = None,
     margin_bps: int = 0,
     sweeps: bool = False,
     keys: Iterable[str] = (),
@@ -218,11 +218,11 @@ def make_executor(
 ) -> Executor:
     """The job, once a price is fresh.
 
-    `eth_price` in dollars, that of the market ETH/USD without it; `margin_bps` of what sending costs; with `keys`,
-    `stream_keys` and `source` it signs the prices that an order is refused for the want of.
+    `margin_bps` of what sending costs; with `keys`, `stream_keys` and `source` it signs the prices that an order is
+    refused for the want of.
     """
     require_prices(start)
-    terms = execution_terms(start.deployment.markets, eth_price, margin_bps, sweeps=sweeps)
+    terms = execution_terms(start.deployment.markets, start.operating.ether, margin_bps, sweeps=sweeps)
     prices = None
     if source is not None:
         prices = SignedPrices(feeds_of(start.contracts, _market_names(start), keys, stream_keys), source)
@@ -230,16 +230,13 @@ def make_executor(
 
 
 def execution_terms(
-    markets: Mapping[str, int], eth_price: str | None = None, margin_bps: int = 0, *, sweeps: bool = False
+    markets: Mapping[str, int], eth_price: int | None = None, margin_bps: int = 0, *, sweeps: bool = False
 ) -> Terms:
-    """What pays an executor. Raises UserError where nothing says what gas costs in dollars."""
+    """What pays an executor; `eth_price` in WAD dollars. Raises UserError where nothing says what gas costs."""
     if margin_bps < 0:
         raise UserError(f"executor: a margin of {margin_bps} bps is negative")
     if eth_price is not None:
-        price = to_wad(eth_price, what="ETH price")
-        if price <= 0:
-            raise UserError(f"executor: an ETH price of {eth_price} is not more than zero")
-        return Terms(eth_price=price, margin_bps=margin_bps, sweeps=sweeps)
+        return Terms(eth_price=eth_price, margin_bps=margin_bps, sweeps=sweeps)
     if ETH_MARKET not in markets:
         raise UserError(f"executor: no market {ETH_MARKET} says what gas costs; name a price of ETH")
     return Terms(eth_market=markets[ETH_MARKET], margin_bps=margin_bps, sweeps=sweeps)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from plimsoll.chain.contracts import decode_logs
 from plimsoll.chain.transactions import Block, Call, Receipt, Reverted, Signer
+from plimsoll.core import ids
 from plimsoll.core.errors import UserError
 from plimsoll.keepers.batches import (
     MAX_BATCH,
@@ -29,22 +30,14 @@ from plimsoll.keepers.batches import (
     size_of,
 )
 from plimsoll.keepers.costs import Costs, GasMeter
+from plimsoll.keepers.executions import Purse, told
 from plimsoll.keepers.feeds import SignedPrices
 from plimsoll.keepers.open_orders import OpenOrders
 from plimsoll.keepers.patience import Patience
-from plimsoll.keepers.runner import Fields, Log, account_shown, shown
+from plimsoll.keepers.runner import Fields, Log
 from plimsoll.keepers.triggers import Levels
 from plimsoll.sdk.contracts import Contracts
-from plimsoll.sdk.events import (
-    Happened,
-    OrderExecuted,
-    OrderFailed,
-    OrderLeftQueue,
-    OrderSkipped,
-    OrderVoided,
-    Traded,
-    decode_all,
-)
+from plimsoll.sdk.events import OrderExecuted, OrderSkipped, decode_all
 from plimsoll.sdk.history import Follower, OpenOrder, occurrences, topics_of
 from plimsoll.sdk.snapshots import MarketSnapshot, read_markets
 
@@ -128,6 +121,7 @@ class Executor:
         self.prices = prices
         self._meter = GasMeter(contracts.chain, self.terms.margin_bps)
         self._costs = Costs()
+        self._purse = None if signer is None else Purse(ids.pack(signer.address))
         self._now = 0
         self._left: set[bytes] = set()
         self._left_count = 0
@@ -208,10 +202,14 @@ class Executor:
         return tuple(one for one in found if one.order.reduce_only)
 
     def _read_held(self, orders: Iterable[OpenOrder], block: Block) -> dict[tuple[int, int], int]:
-        """What the orders' accounts hold in their markets, WAD base."""
+        """What the orders' accounts hold in their markets, WAD base; our own cash along."""
         holders = list(dict.fromkeys((one.order.account, one.order.market_id) for one in orders))
         calls = [self.contracts.market.prepare("position", *holder) for holder in holders]
-        positions = self.contracts.chain.read(calls, block=block.number)
+        own = self._purse
+        ours = [] if own is None else [self.contracts.vault.prepare("cashOf", own.account)]
+        positions = self.contracts.chain.read([*calls, *ours], block=block.number)
+        if own is not None:
+            own.cash = positions.pop()
         return {holder: int(found[0]) for holder, found in zip(holders, positions, strict=True)}
 
     def decide(self, snapshot: Snapshot) -> list[Decision]:
@@ -334,12 +332,10 @@ class Executor:
             return
         records = decode_all(decode_logs(receipt.logs, self.contracts.chain.registry))
         self._open.feed(records)
-        fill: Traded | None = None
+        assert self._purse is not None
+        for fields in told(records, self._purse, self.contracts.chain):
+            log("executed", **fields, tx=receipt.tx_hash, gas=receipt.gas_used)
         for record in records:
-            if isinstance(record, Traded):
-                fill = record
-            elif fields := _outcome(record, fill, self.contracts):
-                log("executed", **fields, tx=receipt.tx_hash, gas=receipt.gas_used)
             if isinstance(record, OrderSkipped):
                 self._patience.lose(record.hash, receipt.block_number)
         done = sum(isinstance(record, OrderExecuted) for record in records)
@@ -363,24 +359,6 @@ def _waves(actions: Sequence[Decision]) -> Iterable[list[Decision]]:
             wave.append(action)
         yield wave
         rest = later
-
-
-def _outcome(record: Happened, fill: Traded | None, contracts: Contracts) -> Fields | None:
-    """What a log line says of an order's end; None for other events. `fill` is the last one before it."""
-    if isinstance(record, OrderExecuted) and fill is not None:
-        filled = {"base": shown(fill.base), "price": shown(fill.fill_price), "fee": shown(fill.fee)}
-        return {"order": record.hash.hex(), "account": account_shown(record.account), "outcome": "filled"} | filled
-    if isinstance(record, OrderFailed):
-        reason = contracts.chain.revert_of(record.reason).reason
-        return {"order": record.hash.hex(), "outcome": "failed", "reason": reason, "paid": shown(record.paid)}
-    if isinstance(record, OrderVoided):
-        return {"order": record.hash.hex(), "outcome": "void", "paid": shown(record.paid)}
-    if isinstance(record, OrderLeftQueue):
-        return {"order": record.hash.hex(), "outcome": "left queue"}
-    if isinstance(record, OrderSkipped):
-        reason = contracts.chain.revert_of(record.reason).reason
-        return {"order": record.hash.hex(), "outcome": "skipped", "reason": reason}
-    return None
 
 
 def _sequence(market: MarketSnapshot) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -99,7 +98,7 @@ class SignedPrices:
 
 def _signer(key: str, what: str) -> LocalAccount:
     try:
-        account: Any = Account.from_key(key)
+        account: LocalAccount = Account.from_key(key)
     except Exception:  # eth_account raises many kinds; none of them may show the key
         raise UserError(f"{what} key: not 0x and 64 hexadecimal digits of a valid key") from None
-    return account  # type: ignore[no-any-return]
+    return account

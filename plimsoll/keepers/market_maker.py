@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from plimsoll.chain.transactions import Block, Reverted, Signer
 from plimsoll.core.errors import UserError
@@ -57,18 +58,26 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Pull:
-    """Take these orders back from the engine."""
+class _End:
+    """Of these orders."""
 
     hashes: tuple[bytes, ...]
     why: str
+    do: ClassVar[str]
 
     @property
     def key(self) -> tuple[bytes, ...]:
         return self.hashes
 
     def describe(self) -> Fields:
-        return {"do": "pull", "orders": [one.hex() for one in self.hashes], "why": self.why}
+        return {"do": self.do, "orders": [one.hex() for one in self.hashes], "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class Pull(_End):
+    """Take them back from the engine."""
+
+    do: ClassVar[str] = "pull"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +112,10 @@ class LayOff:
 
 
 @dataclass(frozen=True, slots=True)
-class Revoke:
-    """Kill these orders on the chain."""
+class Revoke(_End):
+    """Kill them on the chain."""
 
-    hashes: tuple[bytes, ...]
-    why: str
-
-    @property
-    def key(self) -> tuple[bytes, ...]:
-        return self.hashes
-
-    def describe(self) -> Fields:
-        return {"do": "revoke", "orders": [one.hex() for one in self.hashes], "why": self.why}
+    do: ClassVar[str] = "revoke"
 
 
 Decision = Pull | Place | LayOff | Revoke

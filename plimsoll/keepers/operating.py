@@ -29,6 +29,8 @@ MAX_TIP = "0.1"
 """Gwei: far above what rollups need, and a tenth of what nodes suggest that know none."""
 NO_STORE = "none"
 IN_MEMORY = "memory"
+ETH_MARKET = "ETH/USD"
+"""Says what gas costs in dollars, where nobody else does."""
 VARIABLES = {
     "PLIMSOLL_NODES": "nodes",
     "PLIMSOLL_STORE": "store",
@@ -40,6 +42,7 @@ VARIABLES = {
     "PLIMSOLL_SUMS_SECONDS": "sums",
     "PLIMSOLL_LOW_BALANCE_ETHER": "low_balance",
     "PLIMSOLL_INDEX_FOLDER": "index",
+    "PLIMSOLL_ETH_PRICE": "eth_price",
 }
 """Environment variables by what they set."""
 
@@ -66,6 +69,8 @@ class Operating:
     """Ether below which the alarm goes."""
     index: str | None = None
     """A folder in which each process has a file for its index; None for one beside the store, "memory" for none."""
+    eth_price: str | None = None
+    """Dollars, for what gas comes to; None for the price of the market ETH/USD."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> Operating:
@@ -88,6 +93,16 @@ class Operating:
     @property
     def often(self) -> Often:
         return Often(sums=float(_whole(self.sums, "sums")), low_balance=to_wad(self.low_balance, what="low balance"))
+
+    @property
+    def ether(self) -> int | None:
+        """WAD dollars, where it is given. Raises UserError where that isn't more than zero."""
+        if self.eth_price is None:
+            return None
+        price = to_wad(self.eth_price, what="ETH price")
+        if price <= 0:
+            raise UserError(f"an ETH price of {self.eth_price} is not more than zero")
+        return price
 
     def chain(self) -> Chain:
         """A chain that doesn't hide its nodes' outages for long: the keeper's loop does the waiting."""
@@ -120,7 +135,11 @@ class Operating:
 
     def guard(self, job: str, ledger: Ledger, deployment: Deployment, signer: Signer, store: Store | None) -> Guard:
         """What stands between a job's decisions and its transactions."""
-        checks = Checks(ledger.contracts, deployment.genesis, signer, often=self.often, ledger=ledger)
+        eth_market = deployment.markets.get(ETH_MARKET)
+        checks = Checks(
+            ledger.contracts, deployment.genesis, signer, ledger=ledger, often=self.often, eth_price=self.ether,
+            eth_market=eth_market,
+        )  # fmt: skip
         return Guard(job, store, signer, checks)
 
 

@@ -40,6 +40,7 @@ def told(records: Iterable[Happened]) -> Iterable[tuple[str, Fields]]:
                         "base": shown(record.base),
                         "discount": shown(record.discount),
                         "fee": shown(record.fee),
+                        "reward": shown(record.discount - record.fee),
                     },
                 )
             case Absorbed():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import BPS
@@ -151,16 +152,16 @@ class Report:
         return {"do": "report", "market": self.market_id, "source": self.name}
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
-    """Set a push feed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """Move a source that bounds prices: at `contract`, to `price`, WAD dollars."""
 
     market_id: int
     name: str
     contract: str
     price: int
-    timestamp: int
     why: str
+    do: ClassVar[str]
 
     @property
     def key(self) -> tuple[int, str, str]:
@@ -169,37 +170,28 @@ class Push:
     @property
     def claims(self) -> tuple[str, ...]:
         """What nobody else may have in hand when this is sent."""
-        return (f"push:{self.market_id}:{self.name}",)
+        return (f"{self.do}:{self.contract}",)
 
     def describe(self) -> Fields:
         where = {"market": self.market_id, "source": self.name}
-        return {"do": "push", **where, "price": shown(self.price), "why": self.why}
+        return {"do": self.do, **where, "price": shown(self.price), "why": self.why}
 
 
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """Trade in a pool from its present sqrtPriceX96 until it is `target`; `price` is what that is in WAD dollars."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push(_Bound):
+    """Set a push feed."""
 
-    market_id: int
-    name: str
-    pool: str
+    timestamp: int
+    do: ClassVar[str] = "push"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swap(_Bound):
+    """Trade in a pool from its present sqrtPriceX96 until it is `target`, which the price is."""
+
     current: int
     target: int
-    price: int
-    why: str
-
-    @property
-    def key(self) -> tuple[int, str, str]:
-        return self.market_id, self.name, self.why
-
-    @property
-    def claims(self) -> tuple[str, ...]:
-        """What nobody else may have in hand when this is sent."""
-        return (f"swap:{self.pool}",)
-
-    def describe(self) -> Fields:
-        where = {"market": self.market_id, "source": self.name}
-        return {"do": "swap", **where, "price": shown(self.price), "why": self.why}
+    do: ClassVar[str] = "swap"
 
 
 Action = Publish | Report | Push | Swap
@@ -252,7 +244,10 @@ def _pushes(snapshot: Snapshot, terms: BoundTerms) -> Iterable[Push]:
             continue
         why = _why(feed.wanted, feed.price, terms.feed_bps, snapshot.now - feed.updated_at, terms.feed_seconds)
         if why:
-            yield Push(feed.market_id, feed.name, feed.contract, feed.wanted, snapshot.now, why)
+            yield Push(
+                market_id=feed.market_id, name=feed.name, contract=feed.contract, price=feed.wanted, why=why,
+                timestamp=snapshot.now,
+            )  # fmt: skip
 
 
 def _swaps(snapshot: Snapshot, terms: BoundTerms) -> Iterable[Swap]:
@@ -264,7 +259,10 @@ def _swaps(snapshot: Snapshot, terms: BoundTerms) -> Iterable[Swap]:
         if not why:
             continue
         target = out_of_tick(pool.sqrt, pool.feed.sqrt_price(pool.wanted))
-        yield Swap(pool.market_id, pool.name, pool.feed.pool, pool.sqrt, target, pool.feed.price(target), why)
+        yield Swap(
+            market_id=pool.market_id, name=pool.name, contract=pool.feed.pool, price=pool.feed.price(target), why=why,
+            current=pool.sqrt, target=target,
+        )  # fmt: skip
 
 
 def _why(wanted: int, held: int, bps: int, age: int, seconds: int) -> str:

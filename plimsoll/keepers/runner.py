@@ -11,9 +11,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, Any, Protocol, TypeVar, runtime_checkable
 
@@ -23,6 +23,7 @@ from plimsoll.chain.sending import CarefulSigner
 from plimsoll.chain.transactions import Block, Chain, Reverted, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import from_wad
+from plimsoll.keepers.earnings import Earnings
 from plimsoll.keepers.guard import Guard, Halted
 from plimsoll.keepers.ledger import Broken
 from plimsoll.keepers.sight import Sight
@@ -101,22 +102,48 @@ class Streams(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Something to watch, for metrics: `plimsoll_<name>`, what it is, and its value now, under labels of its own."""
+
+    name: str
+    text: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A job that has something of its own to watch."""
+
+    def figures(self) -> Iterable[Figure]:
+        """As of its last look at the chain."""
+        ...
+
+
 class Log:
     """One JSON object a line: time, keeper, event, and what belongs to it. Amounts are text, never floats."""
 
     def __init__(self, keeper: str, stream: IO[str] | None = None) -> None:
         self.keeper = keeper
-        self.heard: Callable[[str, Fields], None] = lambda event, fields: None
+        self.listeners: list[Callable[[str, Fields], None]] = []
         """Told of every line, with its event and fields: metrics count them."""
         self._stream = stream
+        self._before = ""
+        """A line's end, where the last line may have been cut."""
         self._lock = threading.Lock()
 
     def __call__(self, event: str, **fields: Any) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"time": now, "keeper": self.keeper, "event": event} | fields, default=str)
-        with self._lock, suppress(OSError):  # a disk that is full stops no keeper: the line is lost, its count is not
-            print(line, file=self._stream or sys.stdout, flush=True)
-        self.heard(event, fields)
+        with self._lock:
+            try:  # a disk that is full stops no keeper: the line is lost, its count is not
+                print(self._before + line, file=self._stream or sys.stdout, flush=True)
+                self._before = ""
+            except OSError:
+                self._before = "\n"
+        for listener in self.listeners:
+            listener(event, fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +187,8 @@ class Runner:
         self.stop = stop or threading.Event()
         self.guard = guard or Guard(job.name, None, signer)
         self.sight = Sight()
+        self.earnings = Earnings()
+        self.log.listeners.append(self.earnings.heard)
         if isinstance(signer, CarefulSigner):
             signer.tell = self.log
         self._unsure = True
@@ -220,8 +249,9 @@ class Runner:
         started = time.monotonic()
         self.guard.watch(block)
         self._warn()
+        self._value_gas()
         self.sight.saw(block)
-        self.guard.beat(**self.sight.shown())
+        self._beat()
         if not self.dry_run and not (self._is_sender() and self._settled()):
             return
         self._land()
@@ -272,6 +302,13 @@ class Runner:
         if checks is not None and checks.is_low != self._is_low:
             self._is_low = checks.is_low
             self.log("balance low" if self._is_low else "balance restored", ether=shown(checks.balance or 0))
+
+    def _value_gas(self) -> None:
+        if isinstance(self.signer, CarefulSigner) and self.guard.checks is not None:
+            self.earnings.spent(self.signer.account.fees, self.guard.checks.eth_price)
+
+    def _beat(self) -> None:
+        self.guard.beat(**self.sight.shown(), **self.earnings.shown())
 
     def _is_sender(self) -> bool:
         """Whether nobody else sends from our address; said when it changes."""
@@ -324,7 +361,7 @@ class Runner:
         self._withdraw(kind)
         if kind != STORE:
             with suppress(StoreUnavailable):
-                self.guard.beat(**self.sight.shown())
+                self._beat()
         self.stop.wait(self.pace.wait(self._failures))
         return False
 

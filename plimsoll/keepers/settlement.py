@@ -1,19 +1,33 @@
-"""Settlement: executes what liquidity providers and the insurance fund's stakers asked for, and sweeps fees.
+"""Settlement: executes what liquidity providers and the insurance fund's stakers asked for, sweeps fees, and sees to
+markets without prices.
 
 A request is executed once it is mature and the prices allow it, and its escrow is given back once it has lapsed. Nobody
-pays for either: it is the protocol's own errand, and anyone's who waits for his request.
+pays for any of it: it is the protocol's own errand, and anyone's who waits for his request.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from plimsoll.chain.contracts import Deployed
 from plimsoll.chain.transactions import Block, Call, Reverted, Signer
 from plimsoll.core.units import WAD
-from plimsoll.keepers.runner import Fields, Log, shown
+from plimsoll.keepers.dead_markets import (
+    DECLARE,
+    Left,
+    Leftovers,
+    SettleAccount,
+    Silences,
+    TakeStep,
+    due_accounts,
+    due_steps,
+    is_closed,
+    read_silences,
+)
+from plimsoll.keepers.runner import Fields, Figure, Log, shown
 from plimsoll.risk.oracle import OPEN
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.history import Follower, occurrences, topics_of
@@ -54,6 +68,9 @@ class Snapshot:
     fees: Mapping[int, int]
     retry_at: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """From when on, Unix seconds, something is tried again that was refused."""
+    silences: Silences = field(default_factory=lambda: Silences({}))
+    left: tuple[Left, ...] = ()
+    """In accounts, by markets that are closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,7 @@ class Execute:
 
     request: Pending
     is_lapsed: bool
+    event: ClassVar[str] = "settled"
 
     @property
     def key(self) -> tuple[str, int]:
@@ -76,6 +94,9 @@ class Execute:
         kind = "redeem" if self.request.is_redeem else "deposit"
         return {"do": do, "vault": self.request.vault, "request": self.request.id, "kind": kind}
 
+    def call(self, contracts: Contracts) -> Call:
+        return contracts.of(self.request.vault).prepare("executeRequest", self.request.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
@@ -83,6 +104,7 @@ class Sweep:
 
     market_id: int
     fees: int
+    event: ClassVar[str] = "settled"
 
     @property
     def key(self) -> tuple[str, int]:
@@ -95,18 +117,25 @@ class Sweep:
     def describe(self) -> Fields:
         return {"do": "sweep", "market": self.market_id, "fees": shown(self.fees)}
 
+    def call(self, contracts: Contracts) -> Call:
+        return contracts.market.prepare("sweep", self.market_id)
 
-Decision = Execute | Sweep
+
+Decision = Execute | Sweep | TakeStep | SettleAccount
 
 
-def decide(snapshot: Snapshot, min_sweep: int) -> list[Decision]:
-    """What can be done now: requests in their order, then sweeps of `min_sweep` and more, WAD dollars."""
-    found: list[Decision] = [
+def decide(snapshot: Snapshot, min_sweep: int, shutdown: str = DECLARE) -> list[Decision]:
+    """What can be done now: steps of a shutdown, as far as that setting allows, requests in their order, sweeps of
+    `min_sweep` and more (WAD dollars), and accounts with something left in a closed market.
+    """
+    found: list[Decision] = [*due_steps(snapshot.now, snapshot.silences, snapshot.markets, shutdown)]
+    found += [
         Execute(one, snapshot.now > one.deadline)
         for one in sorted(snapshot.requests, key=lambda one: (one.vault, one.id))
         if _is_due(one, snapshot)
     ]
     found += [Sweep(market_id, fees) for market_id, fees in sorted(snapshot.fees.items()) if fees >= min_sweep > 0]
+    found += due_accounts(snapshot.left)
     return [one for one in found if snapshot.retry_at.get(one.key, 0) <= snapshot.now][:MAX_ACTIONS]
 
 
@@ -127,15 +156,23 @@ def _is_priced(market: MarketSnapshot, maturity: int) -> bool:
 
 
 class Settlement:
-    """The job. State: pending requests from the two vaults' events."""
+    """The job. State: pending requests from the two vaults' events, and what closed markets left in accounts."""
 
     name = "settlement"
 
-    def __init__(self, contracts: Contracts, signer: Signer | None, *, min_sweep: int = 100 * WAD) -> None:
-        """`min_sweep`: WAD dollars of a market's fees from which on they are swept; 0 for never."""
+    def __init__(
+        self, contracts: Contracts, signer: Signer | None, *, min_sweep: int = 100 * WAD, shutdown: str = DECLARE
+    ) -> None:
+        """`min_sweep`: WAD dollars of a market's fees from which on they are swept; 0 for never.
+
+        `shutdown`: one of `dead_markets.SETTINGS`, how far it goes by itself with a market without prices.
+        """
         self.contracts = contracts
         self.signer = signer
         self.min_sweep = min_sweep
+        self.shutdown = shutdown
+        self._leftovers = Leftovers(contracts)
+        self._last: Snapshot | None = None
         self._vaults = {name: contracts.of(name) for name in (POOL, FUND)}
         self._followers = {name: self._follow(one) for name, one in self._vaults.items()}
         self._restarts = dict.fromkeys(self._vaults, 0)
@@ -150,7 +187,7 @@ class Settlement:
         return Follower(contracts.chain, [vault.address], topics, from_block=contracts.from_block)
 
     def check(self) -> Fields:
-        return {name.lower(): one.address for name, one in self._vaults.items()}
+        return {name.lower(): one.address for name, one in self._vaults.items()} | {"shutdown": self.shutdown}
 
     def observe(self, block: Block) -> Snapshot:
         self._now = block.timestamp
@@ -159,13 +196,16 @@ class Settlement:
         markets = read_markets(self.contracts, block)
         calls = [self.contracts.market.prepare("unsweptFees", one) for one in markets]
         fees = self.contracts.chain.read(calls, block=block.number)
-        return Snapshot(
+        self._last = Snapshot(
             now=block.timestamp,
             requests=tuple(self._pending.values()),
             markets=markets,
             fees={one: sum(both) for one, both in zip(markets, fees, strict=True)},
             retry_at=dict(self._retry_at),
+            silences=read_silences(self.contracts, markets, block),
+            left=self._leftovers.read(markets, block),
         )
+        return self._last
 
     def _read(self, name: str, vault: Deployed, block: Block) -> None:
         follower = self._followers[name]
@@ -182,13 +222,25 @@ class Settlement:
                 self._pending.pop(key, None)
 
     def decide(self, snapshot: Snapshot) -> list[Decision]:
-        return decide(snapshot, self.min_sweep)
+        return decide(snapshot, self.min_sweep, self.shutdown)
+
+    def figures(self) -> Iterable[Figure]:
+        """How long each market has had no price, and how far its shutdown is; of none that is closed."""
+        if self._last is None:
+            return
+        for market_id, standing in self._last.silences.standings.items():
+            if not is_closed(self._last.markets[market_id]):
+                of = {"market": str(market_id)}
+                silent = max(0, self._last.now - standing.last_price_at)
+                yield Figure("market_silent_seconds", "Without a price that anybody recorded.", silent, of)
+                stage = 2 if standing.confirmed_at else int(bool(standing.declared_at))
+                yield Figure("market_dead", "1 once it is declared dead, 2 once that is confirmed.", stage, of)
 
     def act(self, actions: Sequence[Decision], log: Log, stop: threading.Event) -> None:
         """Those that the chain would accept now are sent together, in order."""
         assert self.signer is not None
         chain = self.contracts.chain
-        calls = [self._call(action) for action in actions]
+        calls = [action.call(self.contracts) for action in actions]
         going: list[tuple[Decision, Call]] = []
         for action, call, gas in zip(actions, calls, chain.estimates(calls, sender=self.signer.address), strict=True):
             if isinstance(gas, Reverted):
@@ -200,14 +252,9 @@ class Settlement:
         receipts = self.signer.send_many([call for _, call in going])
         for (action, _), receipt in zip(going, receipts, strict=True):
             if receipt.ok:
-                log("settled", **action.describe(), tx=receipt.tx_hash, gas=receipt.gas_used)
+                log(action.event, **action.describe(), tx=receipt.tx_hash, gas=receipt.gas_used)
             else:
                 self._refuse(action, chain.why(receipt), log, tx=receipt.tx_hash)
-
-    def _call(self, action: Decision) -> Call:
-        if isinstance(action, Sweep):
-            return self.contracts.market.prepare("sweep", action.market_id)
-        return self._vaults[action.request.vault].prepare("executeRequest", action.request.id)
 
     def _refuse(self, action: Decision, error: Reverted, log: Log, **fields: str) -> None:
         """Not again for some seconds; said once, and every time that it cost something."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plimsoll.chain.transactions import Block
+from plimsoll.core.units import format_usd, to_wad
 from plimsoll.keepers.guard import BEAT, TRIPPED
 from plimsoll.keepers.store import Store
 
@@ -33,6 +34,9 @@ class Seen:
     due: int
     trouble: str
     silent: float
+    earned: int = 0
+    """WAD dollars since it started, as `gas`."""
+    gas: int = 0
 
     @property
     def state(self) -> str:
@@ -80,6 +84,8 @@ def _seen(said: Mapping[str, Any], head: Block, now: float) -> Seen:
         due=said["due"],
         trouble=said["trouble"],
         silent=max(0.0, now - said["at"]),
+        earned=to_wad(said.get("earned", 0)),
+        gas=to_wad(said.get("gas", 0)),
     )
 
 
@@ -101,10 +107,12 @@ def show_status(status: Status) -> None:
         console.print("no keeper has written into this store")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("job", "state", "block", "behind", "due", "address", "worker"):
-        table.add_column(name, justify="right" if name in ("block", "behind", "due") else "left")
+    numbers = ("block", "behind", "due", "earned", "gas")
+    for name in ("job", "state", *numbers, "address", "worker"):
+        table.add_column(name, justify="right" if name in numbers else "left")
     for one in status.keepers:
-        table.add_row(one.job, one.state, str(one.block), str(one.behind), str(one.due), one.address, one.worker)
+        figures = (str(one.block), str(one.behind), str(one.due), format_usd(one.earned), format_usd(one.gas))
+        table.add_row(one.job, one.state, *figures, one.address, one.worker)
     console.print(table)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,7 +16,8 @@ from prometheus_client.registry import Collector
 from plimsoll.chain.endpoints import RpcPool
 from plimsoll.chain.sending import CarefulSigner
 from plimsoll.core.units import WAD
-from plimsoll.keepers.runner import HALTED, Fields, Runner
+from plimsoll.keepers.earnings import REWARDED
+from plimsoll.keepers.runner import HALTED, Fields, Runner, Shows
 
 PREFIX = "plimsoll_"
 ROUND_SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -34,19 +34,15 @@ class Telemetry(Collector):
         self._events = Counter(
             f"{PREFIX}events", "Lines of the log by event.", [*labels, "event"], registry=self.registry
         )
-        self._rewards = Counter(
-            f"{PREFIX}rewards_dollars", "What liquidations paid this keeper.", labels, registry=self.registry
-        )
         self._round = Histogram(
             f"{PREFIX}round_seconds", "A look at the chain and what followed.", labels, buckets=ROUND_SECONDS,
             registry=self.registry,
         )  # fmt: skip
-        self._rewards.labels(self._job)
         self._round.labels(self._job)
         for event in ("trouble", "failed", "refused"):  # there from the start, so that a rate sees the first of them
             self._events.labels(self._job, event)
         self.registry.register(self)
-        runner.log.heard = self._heard
+        runner.log.listeners.append(self._heard)
         runner.sight.took = self._round.labels(self._job).observe
 
     def text(self) -> bytes:
@@ -55,17 +51,13 @@ class Telemetry(Collector):
 
     def _heard(self, event: str, fields: Fields) -> None:
         self._events.labels(self._job, event).inc()
-        try:
-            reward = Decimal(str(fields.get("reward", 0)))
-        except InvalidOperation:
-            return
-        if "tx" in fields and reward > 0:
-            self._rewards.labels(self._job).inc(float(reward))
 
     # --- what others count ---
 
     def collect(self) -> Iterable[Metric]:
         yield from self._of_loop()
+        yield from self._of_job()
+        yield from self._of_earnings()
         yield from self._of_checks()
         if isinstance(self._runner.signer, CarefulSigner):
             yield from self._of_sending(self._runner.signer)
@@ -90,6 +82,25 @@ class Telemetry(Collector):
         yield self._gauge("standby", "1 while another process sends from the address.", guard.is_standby)
         yield self._gauge("store_up", "1 while the store of leases answers.", guard.store_is_up)
         yield self._gauge("clock_seconds", "The machine's clock, Unix seconds.", time.time())
+
+    def _of_job(self) -> Iterable[Metric]:
+        metrics: dict[str, Metric] = {}
+        for one in self._runner.job.figures() if isinstance(self._runner.job, Shows) else ():
+            names = ["keeper", *one.labels]
+            metric = metrics.setdefault(one.name, GaugeMetricFamily(PREFIX + one.name, one.text, labels=names))
+            metric.add_sample(PREFIX + one.name, {"keeper": self._job, **one.labels}, one.value)
+        yield from metrics.values()
+
+    def _of_earnings(self) -> Iterable[Metric]:
+        earnings = self._runner.earnings
+        # from zero on, so that a rate sees the first of them
+        rewards = CounterMetricFamily(f"{PREFIX}rewards_dollars", "Earned, by event.", labels=["keeper", "event"])
+        for event in {*REWARDED.get(self._job, ()), *earnings.rewards}:
+            rewards.add_metric([self._job, event], earnings.rewards[event] / WAD)
+        yield rewards
+        gas = CounterMetricFamily(f"{PREFIX}gas_dollars", "Paid for gas, as ether was worth then.", labels=["keeper"])
+        gas.add_metric([self._job], earnings.gas / WAD)
+        yield gas
 
     def _of_checks(self) -> Iterable[Metric]:
         checks = self._runner.guard.checks

@@ -34,7 +34,9 @@ from plimsoll.replay.actions import (
     TakeOver,
     calls_of,
 )
-from plimsoll.replay.mirror import Health, Mirror, Step
+from plimsoll.replay.liquidations import Step
+from plimsoll.replay.mirror import Mirror
+from plimsoll.replay.modelled import Health
 from plimsoll.replay.stored import Sums
 from plimsoll.risk.execution import Outcome
 from plimsoll.risk.matching import Match as Matched

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from plimsoll.chain.abi import checksum
-from plimsoll.core import ids
-from plimsoll.core.orders import Order, OrderKind, Scope
-from plimsoll.core.units import WAD
-from plimsoll.deploy.parameters import Market as ListedMarket
-from plimsoll.deploy.parameters import Parameters, Shares
+from plimsoll.core.orders import Order, OrderKind
+from plimsoll.deploy.parameters import Parameters
 from plimsoll.replay.actions import (
     Absorb,
     Action,
@@ -41,127 +35,32 @@ from plimsoll.replay.actions import (
     Sweep,
     TakeOver,
     Together,
-    VaultName,
     Withdraw,
 )
-from plimsoll.replay.keys import Key
-from plimsoll.risk import margin
+from plimsoll.replay.expected import cancelled, delegate_set, of_execution, of_match, relayed
+from plimsoll.replay.liquidations import absorb, close_out, take_over
+from plimsoll.replay.modelled import Deployment, Modelled, Roles
 from plimsoll.risk.aggregation import Last, Reading, Skipped, aggregate
-from plimsoll.risk.config import Gas, LiquidationParams, RequestParams
 from plimsoll.risk.delegates import Grant
-from plimsoll.risk.execution import Outcome
 from plimsoll.risk.fallback import Quoted
-from plimsoll.risk.market import Market
 from plimsoll.risk.matching import MakerFill
 from plimsoll.risk.matching import Match as Matched
-from plimsoll.risk.pool import VIRTUAL_SHARES, RequestVault
-from plimsoll.risk.protocol import Protocol
 from plimsoll.risk.refusals import Refusal
-from plimsoll.risk.state import MAX_HEALTH, MIN_HEALTH, OrderRecord
-from plimsoll.sdk.signing import Delegation, order_hash, struct_hash
-
-TOKEN_DECIMALS = 6
-BASEFEE = 10**6
-"""Wei; what a rollup's blocks cost in quiet times. Liquidations are paid for gas at it."""
-GAS = Gas(BASEFEE)
+from plimsoll.risk.state import OrderRecord
+from plimsoll.sdk.signing import order_hash
 
 
-_ENDS = {
-    "filled": "OrderExecuted",
-    "failed": "OrderFailed",
-    "void": "OrderVoided",
-    "waiting": "OrderLeftQueue",
-    "skipped": "OrderSkipped",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """Who takes part, traders aside."""
-
-    publisher: Key
-    executor: Key
-    liquidator: Key
-    provider: Key
-    relayer: Key
-
-    @classmethod
-    def named(cls) -> Roles:
-        return cls(*(Key.named(name) for name in ("publisher", "executor", "liquidator", "provider", "relayer")))
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """Addresses that ledger accounts are made of, as ints. The defaults stand for a deployment that isn't there."""
-
-    vault: int = 0xA004
-    pool: int = 0xA001
-    fund: int = 0xA002
-    treasury: int = 0xA003
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One position closed, taken over or absorbed; `health` is the account's before, `debt` what it left unpaid."""
-
-    account: int
-    market_id: int
-    base: int
-    price: int
-    notional: int
-    health: int
-    penalty: int = 0
-    keeper: int = 0
-    insurance: int = 0
-    debt: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Equity and maintenance of an account at health prices, and the notional of its positions."""
-
-    equity: int
-    maintenance: int
-    notional: int
-
-    @property
-    def ratio(self) -> int:
-        if not self.maintenance:
-            return MAX_HEALTH if self.equity >= 0 else MIN_HEALTH
-        return self.equity * WAD // self.maintenance
-
-
-class Mirror:
+class Mirror(Modelled):
     """The protocol in the reference model. What is done stands in the open block."""
 
     def __init__(self, parameters: Parameters, roles: Roles, at: Deployment, *, now: int) -> None:
-        self.parameters = parameters
-        self.roles = roles
-        self.listed: dict[int, ListedMarket] = {market.id: market for market in parameters.markets}
-        self.model = Protocol(
-            token_decimals=TOKEN_DECIMALS,
-            pool=at.pool,
-            fund=at.fund,
-            treasury=at.treasury,
-            vault=at.vault,
-            liquidation_params=LiquidationParams(gas_market=parameters.gas_market),
-            pool_params=replace(
-                _delays(parameters.pool), weights_bps={market.id: market.weight_bps for market in parameters.markets}
-            ),
-            fund_params=_delays(parameters.fund),
-            order_hash=order_hash,
-            grant_hash=lambda grant: struct_hash(delegation_of(*grant)),
-        )
-        for market in parameters.markets:
-            self.model.list_market(market.scale, market.params, now=now, orders=market.orders, market_id=market.id)
+        super().__init__(parameters, roles, at, now=now)
         self.fee_reserves: dict[bytes, int] = {}
         """By hash, WAD dollars: what a market order set aside for the taker fee; filled, its commitment keeps it."""
-        self.now = self._before = now
+        self._before = now
         self._block = Block(now)
         self._touched: dict[int, None] = {}
         self._pays_gas = False
-        self.gas = GAS
-        """What gas costs whoever liquidates."""
 
     # --- blocks ------------------------------------------------------------------------------------------------------
 
@@ -204,57 +103,6 @@ class Mirror:
             return refusal
         raise ValueError(f"{action} was to be refused, and the model allows it")
 
-    # --- reading -----------------------------------------------------------------------------------------------------
-
-    def own_accounts(self) -> list[int]:
-        """Accounts of the protocol and of those who are paid."""
-        state, keys = self.model.state, self.roles
-        pools = [market.pool_account for market in state.markets.values()]
-        paid = (keys.executor, keys.liquidator, keys.provider, keys.relayer)
-        escrows = [self.model.pool.escrow, self.model.fund.escrow]
-        return [state.fund_account, state.treasury_account, *pools, *escrows, *(ids.pack(key.number) for key in paid)]
-
-    @property
-    def markets(self) -> dict[int, Market]:
-        return self.model.state.markets
-
-    @contextmanager
-    def accrued(self) -> Iterator[None]:
-        """Inside, every market is brought to the present, so that many valuations need not do it each."""
-        with self.model.simulated():
-            for market in self.markets.values():
-                self.model.state.accrue(market, self.now)
-            yield
-
-    def health(self, account: int) -> Health:
-        """Of an account at health prices."""
-        equity, maintenance = self.model.state.health(account, self.now)
-        notional = 0
-        for market in self.model.state.markets_of(account):
-            assert market.newest is not None, "a position in a market without a price"
-            notional += margin.notional(abs(market.positions[account].base), market.newest.price)
-        return Health(equity, maintenance, notional)
-
-    def base_of(self, account: int, market_id: int) -> int:
-        """The size of a position, WAD; 0 without one."""
-        return self.model.position(account, market_id, self.now)[0]
-
-    def price(self, market_id: int) -> int:
-        """The newest recorded price, 0 without one."""
-        newest = self.markets[market_id].newest
-        return newest.price if newest else 0
-
-    def vault(self, name: VaultName) -> RequestVault:
-        return self.model.pool if name == "pool" else self.model.fund
-
-    def share_price(self, name: VaultName) -> int:
-        """WAD dollars of a whole share, in the finest steps that the ledger has."""
-        vault = self.vault(name)
-        whole = VIRTUAL_SHARES * 10**TOKEN_DECIMALS
-        assets = vault.total_assets(self.now) + 1
-        price: int = assets * self.model.state.unit * whole // (vault.supply + VIRTUAL_SHARES)
-        return price
-
     # --- carrying out ------------------------------------------------------------------------------------------------
 
     def _apply(self, action: Action) -> Applied:
@@ -280,12 +128,12 @@ class Mirror:
                 cash = self.model.settle(account, market_id, now=self.now)
                 self._touched[account] = None
                 return Applied(action, (Expected("Settled", {"account": account, "cash": cash}),), cash)
-            case CloseOut():
-                return self._close_out(action)
-            case TakeOver():
-                return self._take_over(action)
-            case Absorb():
-                return self._absorb(action)
+            case CloseOut(account):
+                return self._liquidated(close_out(self, action), account)
+            case TakeOver(account, _, _, to_account):
+                return self._liquidated(take_over(self, action), account, to_account)
+            case Absorb(account):
+                return self._liquidated(absorb(self, action), account)
             case Deposit(account, amount):
                 self.model.deposit(account, amount)
                 return Applied(action, (self._moved("Deposited", account, amount),))
@@ -295,23 +143,23 @@ class Mirror:
                 return Applied(action, (self._moved("Withdrawn", account, amount),))
             case Cancel(order, by):
                 self.model.cancel(order, now=self.now, sender=order.account >> 96 if by is None else by)
-                return Applied(action, (_cancelled(order),))
+                return Applied(action, (cancelled(order),))
             case CancelFor(order, fee):
                 self.model.cancel_for(order, fee, order.account >> 96, now=self.now, sender=self.relayer)
-                return Applied(action, (_cancelled(order), _relayed(order.account, fee)))
+                return Applied(action, (cancelled(order), relayed(order.account, fee)))
             case CancelAll(account):
                 self.model.cancel_all(account, sender=account >> 96)
                 return Applied(action, (self._all_cancelled(account),))
             case CancelAllFor(account, counter, fee):
                 self.model.cancel_all_for(account, counter, fee, account >> 96, now=self.now, sender=self.relayer)
-                return Applied(action, (self._all_cancelled(account), _relayed(account, fee)))
+                return Applied(action, (self._all_cancelled(account), relayed(account, fee)))
             case SetDelegate(account, delegate, scope):
                 self.model.set_delegate(account, delegate, scope, sender=account >> 96)
-                return Applied(action, (_delegate_set(account, delegate),))
+                return Applied(action, (delegate_set(account, delegate),))
             case SetDelegateFor(account, delegate, scope, salt, fee):
                 grant = Grant(account, delegate, scope, salt, fee)
                 self.model.set_delegate_for(grant, account >> 96, now=self.now, sender=self.relayer)
-                return Applied(action, (_delegate_set(account, delegate), _relayed(account, fee)))
+                return Applied(action, (delegate_set(account, delegate), relayed(account, fee)))
             case Sweep(market_id):
                 return Applied(action, result=self.model.sweep(market_id))
             case RequestEntry(name, owner, assets):
@@ -404,14 +252,14 @@ class Mirror:
         expected = []
         for (maker, _), result in zip(action.makers, results, strict=True):
             self._touched[maker.order.account] = None
-            expected.append(_expected_of_match(maker.order, taker.order, result))
+            expected.append(of_match(maker.order, taker.order, result))
         return Applied(action, tuple(expected), tuple(results))
 
     def _execute(self, action: Execute) -> Applied:
         sender = self.roles.executor.number if action.by is None else action.by
         outcomes = self.model.execute_batch(action.orders, now=self.now, sender=sender)
         expected = [
-            one for order, outcome in zip(action.orders, outcomes, strict=True) for one in _expected_of(order, outcome)
+            one for order, outcome in zip(action.orders, outcomes, strict=True) for one in of_execution(order, outcome)
         ]
         return Applied(action, tuple(expected), outcomes)
 
@@ -419,7 +267,7 @@ class Mirror:
         owner = order.account >> 96
         outcome = self.model.execute_forced(order, data, now=self.now, sender=owner, bound=bound)
         self._touched[order.account] = None
-        *traded, end = _expected_of(order, outcome)
+        *traded, end = of_execution(order, outcome)
         if outcome.trade is not None:
             end = Expected("OrderForced", end.values)
         return Applied(action, (*traded, end), outcome)
@@ -437,161 +285,7 @@ class Mirror:
                 self.model.close_dead(market_id, now=self.now)
                 return Applied(action, (Expected("MarketClosed", values | {"price": self.price(market_id)}),))
 
-    def _close_out(self, action: CloseOut) -> Applied:
-        account, market_id = action.account, action.market_id
-        health, held = self.health(account), self.base_of(account, market_id)
-        self._pays_gas = True
-        done = self.model.liquidate(account, market_id, now=self.now, sender=self.roles.liquidator.number, gas=self.gas)
-        base = -done.size if held > 0 else done.size
-        values = {
-            "account": account,
-            "market_id": market_id,
-            "base": base,
-            "equity": health.equity,
-            "maintenance": health.maintenance,
-            "cost": done.cost,
-            "reward": done.reward,
-            "top_up": done.top_up,
-        }
-        expected = [Expected("Liquidated", values)]
-        if done.debt:
-            expected.append(Expected("DebtCovered", {"account": account, "debt": done.debt}))
-        self._touched[account] = None
-        step = Step(
-            account,
-            market_id,
-            base,
-            done.price,
-            margin.notional(done.size, done.price),
-            health.ratio,
-            done.cost,
-            done.reward,
-            done.cost - done.reward - done.debt,
-            done.debt,
-        )
-        return Applied(action, tuple(expected), (step,))
-
-    def _take_over(self, action: TakeOver) -> Applied:
-        health = self.health(action.account)
-        done = self.model.take_over(
-            action.account,
-            action.market_id,
-            action.base,
-            action.to_account,
-            now=self.now,
-            sender=self.roles.liquidator.number,
-        )
-        values = {
-            "account": action.account,
-            "market_id": action.market_id,
-            "to_account": action.to_account,
-            "base": action.base,
-            "equity": health.equity,
-            "maintenance": health.maintenance,
-            "discount": done.discount,
-            "fee": done.fee,
-        }
-        self._touched |= {action.account: None, action.to_account: None}
-        step = Step(
-            action.account,
-            action.market_id,
-            -action.base,
-            done.amount * WAD // done.size,
-            done.amount,
-            health.ratio,
-            penalty=done.discount,
-            keeper=done.discount - done.fee,
-        )
-        return Applied(action, (Expected("TakenOver", values),), (step,))
-
-    def _absorb(self, action: Absorb) -> Applied:
-        account = action.account
-        health = self.health(account)
-        liquidator = self.roles.liquidator.number
-        with self.model.simulated():
-            done = self.model.absorb(account, now=self.now, sender=liquidator, gas=self.gas)
-        aside = {one.market_id: one.base for one in done.against_sides}
-        quotes = []
-        with self.model.simulated():  # one after the other: each moves its own market only
-            for market in self.model.state.markets_of(account):
-                self.model.state.bring_up(market, self.now)
-            held = [
-                (market, self.base_of(account, market.id) + aside.get(market.id, 0))
-                for market in self.model.state.markets_of(account)
-            ]
-            for market, base in held:
-                assert market.newest is not None, "a position in a market without a price"
-                newest = market.newest
-                quotes.append(market.fill_quote(-base, newest.price, newest.confidence))
-        self.model.absorb(account, now=self.now, sender=liquidator, gas=self.gas)
-        expected = [
-            Expected("PositionAbsorbed", {"account": account, "market_id": market.id, "base": -base, "quote": q.amount})
-            for (market, base), q in zip(held, quotes, strict=True)
-        ]
-        values = {"account": account, "equity": done.equity, "reward": done.reward}
-        expected.append(Expected("Absorbed", values))
-        if done.debt:
-            values = {"account": account, "debt": done.debt, "by_fund": done.from_fund}
-            expected.append(Expected("DebtCovered", values))
-        self._touched[account] = None
-        self._pays_gas = True
-        steps = [
-            Step(
-                account,
-                market.id,
-                -base,
-                quote.price,
-                abs(quote.amount),
-                health.ratio,
-                keeper=0 if place else done.reward,
-                insurance=0 if place else -done.from_fund - done.reward,
-                debt=0 if place else done.debt,
-            )
-            for place, ((market, base), quote) in enumerate(zip(held, quotes, strict=True))
-        ]
-        return Applied(action, tuple(expected), tuple(steps))
-
-
-def delegation_of(account: int, delegate: int, scope: Scope, salt: int, relay_fee: int) -> Delegation:
-    """What an owner signs to set a scope."""
-    return Delegation(account, checksum(delegate.to_bytes(20, "big")), scope, salt, relay_fee)
-
-
-def _cancelled(order: Order) -> Expected:
-    return Expected("OrderCancelled", {"hash": order_hash(order), "account": order.account})
-
-
-def _relayed(account: int, fee: int) -> Expected:
-    return Expected("Relayed", {"account": account, "fee": fee})
-
-
-def _delegate_set(account: int, delegate: int) -> Expected:
-    return Expected("DelegateSet", {"account": account, "delegate": checksum(delegate.to_bytes(20, "big"))})
-
-
-def _expected_of_match(maker: Order, taker: Order, result: Matched | Refusal) -> Expected:
-    if isinstance(result, Refusal):
-        return Expected("MatchSkipped", {"maker_hash": order_hash(maker)})
-    values = {
-        "maker_hash": order_hash(maker),
-        "taker_hash": order_hash(taker),
-        "market_id": taker.market_id,
-        "maker_account": maker.account,
-        "taker_account": taker.account,
-    }
-    return Expected("OrdersMatched", values | result._asdict())
-
-
-def _expected_of(order: Order, outcome: Outcome) -> Iterator[Expected]:
-    """The events of an order's execution."""
-    if (done := outcome.trade) is not None:
-        values = {"account": order.account, "market_id": order.market_id, "base": done.size, "quote": done.quote}
-        yield Expected("Traded", values | {"fill_price": done.price, "fee": done.fee})
-    ends: dict[str, object] = {"hash": order_hash(order)}
-    if outcome.status != "skipped":
-        ends["account"] = order.account
-    yield Expected(_ENDS[outcome.status], ends)
-
-
-def _delays(shares: Shares) -> RequestParams:
-    return RequestParams(shares.deposit_delay, shares.redeem_cooldown, shares.execution_window)
+    def _liquidated(self, applied: Applied, *accounts: int) -> Applied:
+        self._touched |= dict.fromkeys(accounts)
+        self._pays_gas |= not isinstance(applied.action, TakeOver)
+        return applied

@@ -53,7 +53,7 @@ from plimsoll.replay.actions import (
     Withdraw,
 )
 from plimsoll.replay.keys import Key
-from plimsoll.replay.mirror import Deployment, Health, Roles, delegation_of
+from plimsoll.replay.modelled import Deployment, Health, Roles, delegation_of
 from plimsoll.replay.promises import Promises
 from plimsoll.replay.run import Check, Compared
 from plimsoll.replay.stored import Layout, Ledger, Sums

@@ -38,6 +38,7 @@ from plimsoll.replay.actions import (
     Record,
     RequestEntry,
     Sweep,
+    VaultName,
     calls_of,
 )
 from plimsoll.replay.day import Calendar
@@ -45,7 +46,8 @@ from plimsoll.replay.engine import Engine
 from plimsoll.replay.findings import BLOCK_SECONDS, Findings
 from plimsoll.replay.keepers import Liquidations, OpenOrders, Signers
 from plimsoll.replay.keys import Key
-from plimsoll.replay.mirror import Deployment, Health, Mirror, Roles
+from plimsoll.replay.mirror import Mirror
+from plimsoll.replay.modelled import Deployment, Health, Roles
 from plimsoll.replay.promises import Promises
 from plimsoll.replay.quoters import Quoters
 from plimsoll.replay.stored import Layout, Ledger, Sums, sums_of
@@ -270,8 +272,8 @@ class Replay:
     def _open(self) -> None:
         """Everyone brings his money; the provider enters the pool and the fund by requests."""
         capital, unit, provider = self.scenario.capital, self.mirror.model.state.unit, self.roles.provider.number
-        entries = [(name, usd // unit) for name, usd in (("pool", capital.pool_usd), ("fund", capital.insurance_usd))]
-        requests = [RequestEntry(name, provider, assets) for name, assets in entries if assets]  # type: ignore[arg-type]
+        entries: list[tuple[VaultName, int]] = [("pool", capital.pool_usd), ("fund", capital.insurance_usd)]
+        requests = [RequestEntry(name, provider, usd // unit) for name, usd in entries if usd // unit]
         with self._block(self.start + 1):
             self._do(Deposit(ids.pack(provider), sum(request.assets for request in requests)))
             if take_over := self.scenario.keepers.take_over_capital_usd:

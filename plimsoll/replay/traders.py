@@ -30,7 +30,8 @@ from plimsoll.replay.day import Calendar, Intent, Kind, day_of
 from plimsoll.replay.engine import Engine
 from plimsoll.replay.exits import bracket_of, exits_of, trailed
 from plimsoll.replay.keys import Key
-from plimsoll.replay.mirror import Health, Mirror
+from plimsoll.replay.mirror import Mirror
+from plimsoll.replay.modelled import Health
 from plimsoll.replay.trader import EXITS, TEMPERS, Desk, Temper, Trader
 from plimsoll.risk.commitments import QUEUED, WAITING
 from plimsoll.risk.execution import Outcome

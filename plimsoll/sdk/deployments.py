@@ -58,6 +58,11 @@ def load(path: Path) -> Deployment:
         raise UserError(f"{path}: not a record of a deployment") from None
 
 
+def choose(chain: Chain, file: Path | None, folder: Path | None = None) -> Deployment:
+    """That of a file where one is named, else the one on this chain, as far as a folder knows. Raises UserError."""
+    return load(file) if file is not None else find(chain, folder or FOLDER)
+
+
 def find(chain: Chain, folder: Path = FOLDER) -> Deployment:
     """The deployment on this chain. Raises UserError where there is none, or several."""
     candidates = [one for one in _all(folder) if one.chain_id == chain.chain_id]

@@ -103,7 +103,7 @@ class OrderBookClient:
     def signer(self) -> Signer:
         """Raises UserError where there is none."""
         if self._signer is None:
-            raise UserError("no key: this needs a signer")
+            raise UserError("no key: this needs a signer (of a command, --account ALIAS)")
         return self._signer
 
     @cached_property

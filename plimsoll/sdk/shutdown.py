@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from plimsoll.chain.transactions import Receipt, Signer
+from plimsoll.chain.transactions import Block, Receipt, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.risk.shutdown import CLOSING_SECONDS, DEAD_ORACLE_SECONDS, DECLARE_SECONDS
 from plimsoll.sdk.contracts import Contracts
@@ -13,7 +14,8 @@ from plimsoll.sdk.times import date
 from plimsoll.sdk.words import markets_in, unpack_balance, unpack_record
 
 STEPS = ("declare", "confirm", "close")
-_FUNCTIONS = dict(zip(STEPS, ("declareDead", "confirmDead", "closeDead"), strict=True))
+FUNCTIONS = dict(zip(STEPS, ("declareDead", "confirmDead", "closeDead"), strict=True))
+"""Of the liquidator, by step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,16 @@ def read_standing(contracts: Contracts, market_id: int) -> Standing:
     return Standing(market_id, newest.published_at, int(declared_at), int(confirmed_at))
 
 
+def read_standings(contracts: Contracts, last_price_at: Mapping[int, int], block: Block) -> dict[int, Standing]:
+    """Of several markets as of a block; `last_price_at` by market, Unix seconds."""
+    calls = [contracts.liquidator.prepare("declaration", market_id) for market_id in last_price_at]
+    found = contracts.chain.read(calls, block=block.number)
+    return {
+        market_id: Standing(market_id, at, int(declared_at), int(confirmed_at))
+        for (market_id, at), (declared_at, confirmed_at, _) in zip(last_price_at.items(), found, strict=True)
+    }
+
+
 def take_step(contracts: Contracts, signer: Signer, market_id: int, step: str) -> Receipt:
     """Make a step of `STEPS`. Raises UserError where it isn't the next one, or not yet."""
     standing = read_standing(contracts, market_id)
@@ -56,7 +68,7 @@ def take_step(contracts: Contracts, signer: Signer, market_id: int, step: str) -
     if now < standing.opens_at:
         raise UserError(f"{step}: not before {date(standing.opens_at)}, in {standing.opens_at - now} s")
     with refusals_as_user_errors(step):
-        return contracts.liquidator.transact(signer, _FUNCTIONS[step], market_id)
+        return contracts.liquidator.transact(signer, FUNCTIONS[step], market_id)
 
 
 def unsettled(contracts: Contracts, account: int) -> list[int]:

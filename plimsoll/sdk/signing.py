@@ -102,25 +102,27 @@ class Domain:
 
 def order_hash(order: Order) -> bytes:
     """The struct hash: what `OrderBook.hashOf` returns, and the order's key on the chain. Raises OverflowError."""
+    return keccak(ORDER_TYPEHASH + order_words(order))
+
+
+def order_words(order: Order) -> bytes:
+    """Eleven words of 32 bytes, as the ABI has the struct. Raises OverflowError where a field doesn't fit."""
     account, market_id, kind, base, acceptable, trigger, reduce_only, in_force, expiry, parent, salt = order
     if len(parent) != 32:
         raise OverflowError("an order's parent is a hash of 32 bytes")
-    return keccak(
-        b"".join(
-            (
-                ORDER_TYPEHASH,
-                account.to_bytes(32, "big"),
-                market_id.to_bytes(32, "big"),
-                kind.to_bytes(32, "big"),
-                base.to_bytes(32, "big", signed=True),
-                acceptable.to_bytes(32, "big"),
-                trigger.to_bytes(32, "big"),
-                reduce_only.to_bytes(32, "big"),
-                in_force.to_bytes(32, "big"),
-                expiry.to_bytes(32, "big"),
-                parent,
-                salt.to_bytes(32, "big"),
-            )
+    return b"".join(
+        (
+            account.to_bytes(32, "big"),
+            market_id.to_bytes(32, "big"),
+            kind.to_bytes(32, "big"),
+            base.to_bytes(32, "big", signed=True),
+            acceptable.to_bytes(32, "big"),
+            trigger.to_bytes(32, "big"),
+            reduce_only.to_bytes(32, "big"),
+            in_force.to_bytes(32, "big"),
+            expiry.to_bytes(32, "big"),
+            parent,
+            salt.to_bytes(32, "big"),
         )
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
@@ -81,19 +82,19 @@ def read_sources(oracle: Deployed, addresses: Mapping[str, str], market_ids: Seq
     }
 
 
-def _named(market_id: int, found: Sequence[tuple[str, object]]) -> list[Source]:
+def _named(market_id: int, found: Sequence[tuple[str, Any]]) -> list[Source]:
     kinds = [kind for kind, _ in found]
-    pulls = sum(not one.isPush for _, one in found)  # type: ignore[attr-defined]
+    pulls = sum(not one.isPush for _, one in found)
     return [
         Source(
             market_id=market_id,
             name=kind if kinds.count(kind) == 1 else f"{kind}-{kinds[: place + 1].count(kind)}",
             kind=kind,
-            adapter=one.adapter,  # type: ignore[attr-defined]
-            feed_id=bytes(one.feedId),  # type: ignore[attr-defined]
-            is_push=one.isPush,  # type: ignore[attr-defined]
-            max_age=one.maxAge,  # type: ignore[attr-defined]
-            index=place - pulls if one.isPush else place,  # type: ignore[attr-defined]
+            adapter=one.adapter,
+            feed_id=bytes(one.feedId),
+            is_push=one.isPush,
+            max_age=one.maxAge,
+            index=place - pulls if one.isPush else place,
         )
         for place, (kind, one) in enumerate(found)
     ]

@@ -34,7 +34,7 @@ class NoState(Datastore):
     """Remembers nothing."""
 
     async def init(self, bot_id: SilverbackID) -> StateSnapshot | None:
-        return None
+        return StateSnapshot(last_block_seen=-1, last_block_processed=-1)
 
     async def save(self, snapshot: StateSnapshot) -> None:
         pass

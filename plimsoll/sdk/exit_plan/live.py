@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from plimsoll.chain.abi import AbiError, function_json
-from plimsoll.chain.contracts import Deployed, Interface
+from plimsoll.chain.abi import AbiError
+from plimsoll.chain.contracts import Deployed
+from plimsoll.chain.optimism import at
 from plimsoll.chain.rpc import RpcError
 from plimsoll.chain.transactions import Call, Chain, Reverted
 from plimsoll.core.errors import UserError
@@ -15,37 +16,6 @@ from plimsoll.sdk.exit_plan.rules import Rules, with_games, with_oracle
 
 LOOK_BACK = 40
 """Newest games that are looked at for those of the kind that counts."""
-
-
-PORTAL = Interface(
-    "OptimismPortal",
-    [
-        function_json("disputeGameFactory", [], ["address"]),
-        function_json("respectedGameType", [], ["uint32"]),
-        function_json("proofMaturityDelaySeconds", [], ["uint256"]),
-        function_json("disputeGameFinalityDelaySeconds", [], ["uint256"]),
-        function_json("l2Oracle", [], ["address"]),
-    ],
-)
-FACTORY = Interface(
-    "DisputeGameFactory",
-    [
-        function_json("gameCount", [], ["uint256"]),
-        function_json("gameImpls", ["uint32"], ["address"]),
-        function_json("gameAtIndex", ["uint256"], ["uint32", "uint64", "address"]),
-    ],
-)
-GAME = Interface(
-    "DisputeGame", [function_json("maxClockDuration", [], ["uint64"]), function_json("l2BlockNumber", [], ["uint256"])]
-)
-ORACLE = Interface(
-    "L2OutputOracle",
-    [
-        function_json("submissionInterval", [], ["uint256"]),
-        function_json("l2BlockTime", [], ["uint256"]),
-        function_json("finalizationPeriodSeconds", [], ["uint256"]),
-    ],
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +31,18 @@ def read_rules(l1: Chain, portal: str, base: Rules, l2: Chain | None = None) -> 
     """
     if not l1.code(portal):
         raise UserError(f"{l1.uri}: no contract at {portal}; is it the portal's address on this L1?")
-    contract = Deployed(PORTAL, portal, l1)
+    contract = at("GamePortal", portal, l1)
     block = l1.block_number
     sources = (f"portal {contract.address} on chain {l1.chain_id}, block {block}",)
     names = ("disputeGameFactory", "respectedGameType", "proofMaturityDelaySeconds", "disputeGameFinalityDelaySeconds")
     found = _ask([contract.prepare(name) for name in names], l1)
     if None not in found:
         factory, game_type, maturity, air_gap = found
-        return _by_games(Deployed(FACTORY, factory, l1), game_type, maturity, air_gap, base, sources, l2)
-    (oracle,) = _ask([contract.prepare("l2Oracle")], l1)
+        return _by_games(at("GameFactory", factory, l1), game_type, maturity, air_gap, base, sources, l2)
+    (oracle,) = _ask([at("OraclePortal", portal, l1).prepare("l2Oracle")], l1)
     if oracle is None or not int(oracle, 16):
         raise UserError(f"{l1.uri}: the contract at {portal} is no portal: it knows neither games nor an output oracle")
-    return _by_oracle(Deployed(ORACLE, oracle, l1), base, sources)
+    return _by_oracle(at("OutputOracle", oracle, l1), base, sources)
 
 
 def _by_games(
@@ -87,7 +57,7 @@ def _by_games(
     games = _newest_games(factory, game_type)
     # a game carries its own clock; the implementation is asked where there is no game yet
     address = games[0].address if games else factory.call("gameImpls", game_type)
-    (clock,) = _ask([Deployed(GAME, address, factory.chain).prepare("maxClockDuration")], factory.chain)
+    (clock,) = _ask([at("Game", address, factory.chain).prepare("maxClockDuration")], factory.chain)
     rules = with_games(base, game_clock=clock, air_gap=air_gap, proof_maturity=maturity, sources=sources)
     if len(games) >= 3:
         rules = replace(rules, proposal_interval=(games[0].created_at - games[-1].created_at) // (len(games) - 1))
@@ -111,7 +81,7 @@ def _newest_games(factory: Deployed, game_type: int) -> list[_Game]:
 
 def _lag(game: _Game, l1: Chain, l2: Chain) -> int | None:
     """How old the L2 block of a game was when it was created; None where that can't be said."""
-    (number,) = _ask([Deployed(GAME, game.address, l1).prepare("l2BlockNumber")], l1)
+    (number,) = _ask([at("Game", game.address, l1).prepare("l2BlockNumber")], l1)
     if number is None or number > l2.block_number:
         return None
     return max(0, game.created_at - l2.block(number).timestamp)

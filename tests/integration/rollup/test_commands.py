@@ -88,7 +88,7 @@ def test_withdrawals__of_a_transaction__needs_no_owner_but_a_key_for_steps(cross
     whose = ["--for", str(crossing.account("bob"))]
     assert "$50 to" in run("withdrawals", "--tx", started.tx_hash, *whose).output
     crossing.propose()
-    is_one_line(run("withdrawals", "--tx", started.tx_hash, "--prove", *whose), "use --account ALIAS")
+    is_one_line(run("withdrawals", "--tx", started.tx_hash, "--prove", *whose), "--account ALIAS")
     is_one_line(run("withdrawals"), "whose account?")
     is_one_line(run("withdrawals", "--tx", "0x" + "00" * 32, *whose), "has no transaction")
 

@@ -80,7 +80,7 @@ def test_act__order_that_fails__is_reported_with_its_reason(world: World, trader
     [line] = start(world).round()
     assert line["outcome"] == "failed"
     assert line["reason"].startswith("PerpMarket_PriceNotAcceptable")
-    assert line["paid"] == "0.5"
+    assert line["reward"] == "0.5"
 
 
 def test_act__no_record_in_time__voids(world: World, trader: Plimsoll) -> None:
@@ -90,7 +90,7 @@ def test_act__no_record_in_time__voids(world: World, trader: Plimsoll) -> None:
     assert keeper.round() == []
     world.evm.advance(1)
     [line] = keeper.round()
-    assert (line["outcome"], line["paid"]) == ("void", "0.5")
+    assert (line["outcome"], line["reward"]) == ("void", "0.5")
 
 
 def test_act__reduce_only_order_without_a_record__leaves_the_queue_and_goes_later(

@@ -182,7 +182,7 @@ class Looks(Checks):
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error
-        self.balance = self.cash = self.totals = None
+        self.balance = self.cash = self.totals = self.eth_price = None
         self.disagreements = 0
 
     def look(self, block: Block) -> None:

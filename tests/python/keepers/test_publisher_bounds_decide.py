@@ -63,7 +63,8 @@ def test_decide__a_push_feed__follows_by_deviation_and_heartbeat(
     age: int, held: int, wanted: int | None, why: str
 ) -> None:
     found = decide(feed(age, held, wanted), CADENCE, TERMS)
-    assert found == ([Push(1, "chainlink", ADDRESS, wanted or 0, NOW, why)] if why else [])
+    push = Push(market_id=1, name="chainlink", contract=ADDRESS, price=wanted or 0, why=why, timestamp=NOW)
+    assert found == ([push] if why else [])
 
 
 @pytest.mark.parametrize("of", POOLS)
@@ -79,7 +80,7 @@ def test_decide__a_pool__is_traded_to_its_price(of: PoolFeed, age: int, bps: int
         return
     [swap] = found
     assert isinstance(swap, Swap)
-    assert (swap.pool, swap.current, swap.why) == (ADDRESS, of.sqrt_price(PRICE), why)
+    assert (swap.contract, swap.current, swap.why) == (ADDRESS, of.sqrt_price(PRICE), why)
     assert abs(swap.price - wanted) * BPS <= 2 * wanted  # a tick and a half off where it would not be seen otherwise
     assert abs(of.price(swap.target) - swap.price) <= 1
 

@@ -226,3 +226,29 @@ def test_pace__wait__doubles_up_to_a_limit(failures: int, seconds: float) -> Non
 def test_shown__is_exact() -> None:
     assert shown(10**18 + 1) == "1.000000000000000001"
     assert account_shown(1 << 96) == "0x" + "0" * 39 + "1" + "0" * 24
+
+
+def test_log__disk_full_in_the_middle_of_a_line__the_next_line_is_whole() -> None:
+    class Disk(io.StringIO):
+        room = 1_000
+
+        def write(self, text: str) -> int:
+            super().write(text[: self.room])
+            if len(text) > self.room:
+                raise OSError("no space left on device")
+            return len(text)
+
+    disk = Disk()
+    heard: list[str] = []
+    log = Log("scripted", disk)
+    log.listeners.append(lambda event, fields: heard.append(event))
+    log("one")
+    disk.room = 20
+    log("two")
+    disk.room = 1_000
+    log("three")
+    log("four")
+    first, cut, *rest = disk.getvalue().splitlines()
+    assert [json.loads(line)["event"] for line in (first, *rest)] == ["one", "three", "four"]
+    assert len(cut) == 20
+    assert heard == ["one", "two", "three", "four"]  # counted all the same

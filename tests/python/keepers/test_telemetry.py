@@ -26,12 +26,14 @@ from plimsoll.keepers.guard import Guard
 from plimsoll.keepers.operating import VARIABLES
 from plimsoll.keepers.runner import Log, Runner
 from plimsoll.keepers.serving import STALE_SECONDS, serving
+from plimsoll.keepers.settlement import Settlement
 from plimsoll.keepers.store import FileStore
 from plimsoll.keepers.sums import Totals
-from plimsoll.keepers.telemetry import Telemetry, health
+from plimsoll.keepers.telemetry import PREFIX, Telemetry, health
 from plimsoll.sdk.contracts import Contracts
 from tests.python.keepers.running import QUICK
 from tests.python.keepers.test_runner import Do, Scripted
+from tests.support.core import ETH
 from tests.support.deployment import World
 
 RULES = ROOT / "ops" / "prometheus" / "keepers.rules.yml"
@@ -51,7 +53,7 @@ class Case:
         self.chain = Chain(pool)
         self.signer = CarefulSigner(self.chain, world.signer("keeper").wallet)
         store = FileStore(folder / "s.sqlite")
-        checks = Checks(world.contracts, self.chain.block(0).hash, self.signer, often=Often(sums=0))
+        checks = Checks(world.contracts, self.chain.block(0).hash, self.signer, often=Often(sums=0), eth_market=ETH)
         checks.totals = Totals(1, 2, 3, 4, {})
         self.guard = Guard("scripted", store, self.signer, checks)
         self.log = Log("scripted", io.StringIO())
@@ -84,14 +86,15 @@ def test_metrics__rounds__are_counted(case: Case, world: World) -> None:
     telemetry = Telemetry(case.runner)
     case.runner.once()
     world.evm.block_number += 1
+    case.signer.account.fees = 10**16
     case.runner.once()
     case.log("closed out", reward="2.5", tx="0x12")
-    case.log("would", reward="9")  # a dry run is paid nothing
     found = samples(telemetry.text())
     assert found["plimsoll_block"] == world.evm.block_number
     assert found["plimsoll_trouble"] == 1
     assert (found["plimsoll_events_total{event=trouble}"], found["plimsoll_events_total{event=did}"]) == (1, 1)
-    assert found["plimsoll_rewards_dollars_total"] == 2.5
+    assert found["plimsoll_rewards_dollars_total{event=closed out}"] == 2.5
+    assert found["plimsoll_gas_dollars_total"] == 30
     assert found["plimsoll_round_seconds_count"] == 1
     assert found["plimsoll_balance_ether"] == 100
     assert (found["plimsoll_halted"], found["plimsoll_store_up"], found["plimsoll_standby"]) == (0, 1, 0)
@@ -195,10 +198,14 @@ def alerts() -> list[dict[str, Any]]:
     return list(group["rules"])
 
 
-def test_dashboard_and_alerts__name_metrics_that_there_are(case: Case) -> None:
+def test_dashboard_and_alerts__name_metrics_that_there_are(case: Case, world: World) -> None:
     telemetry = Telemetry(case.runner)
     case.runner.once()
+    case.log("executed", reward="1", tx="0x12")
+    settlement = Settlement(world.contracts, None)
+    settlement.observe(world.chain.block())
     exported = {name.partition("{")[0] for name in samples(telemetry.text())}
+    exported |= {PREFIX + one.name for one in settlement.figures()}
     named = {name: where for where, text in expressions().items() for name in NAME.findall(text)}
     assert len(named) > 20
     assert {name: where for name, where in named.items() if name not in exported} == {}
@@ -224,6 +231,19 @@ def test_docs__name_the_variables_that_there_are__and_all_of_them() -> None:
     for path in (RUNBOOK, *(ROOT / "ops").rglob("*")):
         if path.is_file():
             assert set(re.findall(r"PLIMSOLL_[A-Z_]+\b", path.read_text())) <= read, path
+
+
+def test_procfile__takes_nothing_that_its_example_lacks() -> None:
+    example = (ROOT / "ops" / "keepers.env.example").read_text()
+    given = set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
+    lines = [line for line in (ROOT / "ops" / "Procfile").read_text().splitlines() if not line.startswith("#")]
+    assert [line.partition(":")[0] for line in lines] == ["publisher", "executor", "liquidator", "settlement"]
+    taken = set(re.findall(r"\$([A-Z_]+)", "\n".join(lines)))
+    assert taken == {
+        "NETWORK",
+        *(f"{name.upper()}_KEY" for name in ("publisher", "executor", "liquidator", "settlement")),
+    }
+    assert taken <= given
 
 
 def test_units__run_modules_that_there_are() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from plimsoll.deploy import parameters as deployment
 from plimsoll.deploy.parameters import Parameters
 from plimsoll.replay.cli import around_the_low
-from plimsoll.replay.mirror import Deployment, Mirror, Roles
+from plimsoll.replay.mirror import Mirror
+from plimsoll.replay.modelled import Deployment, Roles
 from plimsoll.replay.run import Replay
 from plimsoll.risk.scenario.population import PopulationParameters
 from plimsoll.risk.scenario.scenario import KeeperBehaviour, PriceHistory, PriceSettings, Scenario

@@ -27,7 +27,8 @@ from plimsoll.replay.actions import (
     Together,
     Withdraw,
 )
-from plimsoll.replay.mirror import BASEFEE, Mirror
+from plimsoll.replay.mirror import Mirror
+from plimsoll.replay.modelled import BASEFEE
 from plimsoll.risk.fallback import FALLBACK_DELAY, FORCED_WINDOW, Quoted
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.shutdown import CLOSING_SECONDS, DEAD_ORACLE_SECONDS, DECLARE_SECONDS
