@@ -125,7 +125,8 @@ def test_status__rewards_and_gas__of_a_keeper_that_worked(
     checks = Checks(world.contracts, world.chain.block(0).hash, signer, often=Often(sums=0), eth_market=ETH)
     guard = Guard("liquidator", store, signer, checks)
     log = Log("liquidator", (tmp_path / "log").open("w"))
-    runner = Runner(Liquidator(world.contracts, signer), world.chain, signer, pace=QUICK, log=log, guard=guard)
+    job = Liquidator(world.contracts, signer, ledger=world.ledger)
+    runner = Runner(job, world.chain, signer, pace=QUICK, log=log, guard=guard)
     runner.once()
     signer.account.fees = 10**15  # this node's gas is free
     guard._beat_at = float("-inf")  # the next beat is due
