@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -308,8 +309,10 @@ def make_runner(start: Start, job: Job[Any, Any], stop: threading.Event | None =
 def _run(start: Start, job: Job[Any, Any]) -> int:
     def run(stop: threading.Event) -> int:
         runner = make_runner(start, job, stop)
-        with serving(runner, start.operating.metrics) as port:
-            if port:
+        with ExitStack() as stack:
+            if start.ledger is not None:
+                stack.callback(start.ledger.close)
+            if port := stack.enter_context(serving(runner, start.operating.metrics)):
                 runner.log("serving", port=port)
             return runner.run()
 

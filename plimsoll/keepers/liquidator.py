@@ -104,10 +104,10 @@ class Liquidator:
         return self._last
 
     def decide(self, snapshot: Snapshot) -> list[Decision]:
-        """As much as may be under way at once."""
+        """As much as may be under way at once; what has to be deleveraged first, of which there is little."""
         most = max(1, FLIGHT_BLOCKS * self._gas_limit // NEXT_GAS - len(snapshot.under_way))
         liquidations = decide(snapshot, self.capital, most)
-        return [*liquidations, *deleveragings(snapshot, liquidations)]
+        return [*deleveragings(snapshot, liquidations), *liquidations]
 
     # --- acting ------------------------------------------------------------------------------------------------------
 

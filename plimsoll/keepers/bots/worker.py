@@ -32,6 +32,8 @@ class Worker:
             start = self._start()
             runner = make_runner(start, self._make(start), self._stop)
             runner.start()
+            if start.ledger is not None:
+                self._open.callback(start.ledger.close)
             if port := self._open.enter_context(serving(runner, start.operating.metrics)):
                 runner.log("serving", port=port)
             self._runner = runner
