@@ -14,6 +14,7 @@ from plimsoll.chain.sending import CarefulSigner, Limits
 from plimsoll.chain.transactions import Chain, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import to_wad
+from plimsoll.index.store import SCHEMA
 from plimsoll.keepers.checks import Checks, Often
 from plimsoll.keepers.guard import Guard
 from plimsoll.keepers.ledger import Ledger, in_folder
@@ -125,7 +126,7 @@ class Operating:
             return Ledger(contracts)
         is_file = self.store is not None and "://" not in self.store
         beside = Path(self.store).parent if self.store and is_file else ROOT / "keepers"
-        folder = Path(self.index or beside / "index") / _space(deployment)
+        folder = Path(self.index or beside / "index") / f"{_space(deployment)}-{SCHEMA}"
         return Ledger(contracts, lambda: in_folder(folder))
 
     def signer(self, signer: Signer, store: Store | None) -> CarefulSigner:
