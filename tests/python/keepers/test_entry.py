@@ -121,7 +121,7 @@ def test_run__without_a_key__is_refused_unless_dry(world: World) -> None:
 # --- where the index lies ------------------------------------------------------------------------------------------
 
 
-def index_files(world: World, tmp_path: Path, **options: str) -> list[str]:
+def index_files(world: World, tmp_path: Path, **options: Any) -> list[str]:
     """Files that the ledger of a process opens, below the test's folder."""
     ledger = Operating(**options).ledger(world.contracts, start(world).deployment)
     with ledger._open():
