@@ -15,7 +15,7 @@ from plimsoll.keepers.sums import Sums, Totals
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.words import unpack_record
 
-SUMS_SHARE = 0.01
+SUMS_SHARE = 0.05
 """Of the time, at most, goes into sums: where there are very many accounts they are added up more seldom."""
 
 
