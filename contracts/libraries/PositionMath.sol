@@ -131,6 +131,22 @@ library PositionMath {
         }
     }
 
+    /// @notice Takes dollars from every position of a side in proportion to its base, for the pool: what its account can't bear of a debt.
+    /// @param missing WAD dollars. @param price WAD.
+    /// @return amount Of it, what the side is charged: no more than the price a unit, so that no sum makes a side's G too large to store.
+    function chargeSide(MarketState memory s, bool isLong, uint256 missing, uint256 price)
+        internal
+        pure
+        returns (uint256 amount)
+    {
+        uint256 open = isLong ? s.openLong : s.openShort;
+        amount = WadMath.min(missing, open * price / WadMath.WAD);
+        if (amount == 0) return 0;
+        if (isLong) s.longG += int256(WadMath.divUp(s.longK * amount, open));
+        else s.shortG -= int256(WadMath.divUp(s.shortK * amount, open));
+        s.poolQuote += int256(amount);
+    }
+
     /// @notice Whether the pool's exposure is more than it can be asked to bear.
     /// @param capital What the pool has in the market at that price, WAD dollars.
     /// @dev Unchecked: sizes and dollars have 128 bits, prices 96.

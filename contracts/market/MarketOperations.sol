@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Fill, IMarketOperations} from "interfaces/market/IMarketOperations.sol";
+import {FundingMath} from "../libraries/FundingMath.sol";
 import {PositionMath} from "../libraries/PositionMath.sol";
 import {WadMath} from "../libraries/WadMath.sol";
 import {AccountIds, Core, Posting} from "../types/Accounts.sol";
@@ -86,11 +87,21 @@ contract MarketOperations is IMarketOperations, MarketLedger {
     }
 
     /// @inheritdoc IMarketOperations
-    function chargePool(uint256 marketId, uint256 amount) external onlyModule(LIQUIDATOR) notInFlash {
+    /// @custom:req PM-10
+    function chargePool(uint256 marketId, uint256 amount, int256 base) external onlyModule(LIQUIDATOR) notInFlash {
         MarketState memory s = _markets[marketId].load();
         s.poolQuote -= int256(amount);
-        _markets[marketId].store(s);
         emit PoolCharged(marketId, amount, s.poolQuote);
+        uint256 price = ORACLE.newest(marketId).price();
+        int256 poolCash = VAULT.cashOf(_poolAccount(marketId));
+        _deleverage(marketId, s, poolCash, price);
+        if (base != 0) {
+            bool isLong = base < 0; // the side opposite
+            uint256 missing = WadMath.min(amount, WadMath.positive(-FundingMath.capital(s, poolCash, price)));
+            uint256 charge = PositionMath.chargeSide(s, isLong, missing, price);
+            if (charge != 0) emit SideCharged(marketId, isLong, charge, isLong ? s.longG : s.shortG, s.poolQuote);
+        }
+        _markets[marketId].store(s);
     }
 
     /// @inheritdoc IMarketOperations

@@ -263,7 +263,7 @@ contract PerpMarket is IPerpMarket, IMarginGuard, MarketLedger {
     }
 
     /// @inheritdoc IMarketOperations
-    function chargePool(uint256, uint256) external {
+    function chargePool(uint256, uint256, int256) external {
         _passOn();
     }
 

@@ -132,7 +132,7 @@ contract LiquidityPool is ILiquidityPool, RequestVault {
             if (_weight(id) == 0) continue;
             last = id;
             int256 equity = equityOf(id);
-            if (equity < 0) revert LiquidityPool_Insolvent(id, equity);
+            if (equity < -WadMath.IWAD) revert LiquidityPool_Insolvent(id, equity); // a dollar: roundings lock nobody out
         }
         if (last == 0) revert LiquidityPool_InvalidWeights(0, count);
         postings[last].cash += int256(left);

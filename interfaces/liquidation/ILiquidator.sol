@@ -36,7 +36,8 @@ interface ILiquidator {
         uint256 indexed account, uint256 indexed marketId, int256 base, int256 quote, uint256 publishedAt
     );
     event Absorbed(uint256 indexed account, address indexed keeper, int256 equity, uint256 reward);
-    /// @notice A debt without an owner: what the insurance fund and the pool paid of it.
+    /// @notice A debt without an owner: what the insurance fund paid of it, and what the pool was charged, of which a market's other side may bear a
+    /// part (`SideCharged`).
     event DebtCovered(uint256 indexed account, uint256 debt, uint256 byFund, uint256 byPool);
     event GasMarketChanged(uint256 marketId);
 

@@ -52,7 +52,11 @@ interface IMarketOperations {
     /// @notice A position that a closing of its side had left without a base paid what it owed: WAD dollars, positive where the account got them.
     event Settled(uint256 indexed account, uint256 indexed marketId, int256 cash);
     event FeesSwept(uint256 indexed marketId, uint256 insurance, uint256 treasury);
+    /// @notice A debt that the insurance fund could not pay, WAD dollars, was charged to the pool's account of a market.
     event PoolCharged(uint256 indexed marketId, uint256 amount, int256 poolQuote);
+    /// @notice What of it that account could not bear, WAD dollars, was charged to the side opposite the bankrupt position, every unit of base
+    /// alike. g: the side's accumulator that results, RAY dollars a unit.
+    event SideCharged(uint256 indexed marketId, bool isLong, uint256 amount, int256 g, int256 poolQuote);
 
     error PerpMarket_NotModule(address caller);
     /// @notice A flash take-over has not ended: only matches until then.
@@ -66,9 +70,11 @@ interface IMarketOperations {
     /// @return markets Bitmap of the markets in which it has a position afterwards.
     function fill(Fill calldata f) external returns (int256 cash, uint256 markets);
 
-    /// @notice Takes a debt that nobody else bears from the pool's account of the market; the liquidator only.
-    /// @param amount WAD dollars.
-    function chargePool(uint256 marketId, uint256 amount) external;
+    /// @notice Takes a debt that the fund can't pay from the pool's account of the market, and deleverages what that makes due; the liquidator
+    /// only, which accrued before. What the account then is short of is charged to the side opposite the position that the debtor had, up
+    /// to the price a unit of its open interest; beyond that it stays with the account, which owes more than it has.
+    /// @param amount WAD dollars. @param base The position before it was closed; 0 where there was none: then no side is charged.
+    function chargePool(uint256 marketId, uint256 amount, int256 base) external;
 
     /// @notice Closes the rest of an account's position against the side opposite to it; the liquidator only, which accrued before.
     /// @param price WAD dollars.

@@ -13,7 +13,7 @@ interface ILiquidityPool is IRequestVault {
     error RequestVault_PriceUnusable(uint256 marketId, uint256 publishedAt, uint8 state);
     /// @dev An exit that would leave the market's exposure above what may be opened.
     error RequestVault_OpeningLimit(uint256 marketId, uint256 exposure, uint256 limit);
-    /// @dev An entry would pay for this market's losses before it gets its shares.
+    /// @dev An entry would pay for this market's losses, of more than a dollar, before it gets its shares.
     error LiquidityPool_Insolvent(uint256 marketId, int256 equity);
     error LiquidityPool_InvalidWeights(uint256 sum, uint256 count);
     error LiquidityPool_InsufficientEquity(uint256 marketId, int256 equity, uint256 required);

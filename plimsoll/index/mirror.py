@@ -41,6 +41,7 @@ from plimsoll.sdk.events import (
     Posted,
     PriceRecorded,
     Settled,
+    SideCharged,
     TakenOver,
     Traded,
     Transferred,
@@ -176,6 +177,8 @@ class Mirror:
                 market = self._market(record.market_id)
                 market.pool_quote -= record.amount
                 _require(record, "pool's quote", record.pool_quote, market.pool_quote)
+            case SideCharged():
+                self._charge_side(record)
             case OpeningHalted():
                 self._market(record.market_id).halt_until = record.until
             case Settled():
@@ -266,6 +269,14 @@ class Mirror:
         done = market.deleverage(LONG if record.is_long else SHORT, record.fraction, record.price)
         expected = Deleveraging(done.sign, record.fraction, record.price, record.cut, record.flow)
         _require(record, "deleveraging", expected, done)
+
+    def _charge_side(self, record: SideCharged) -> None:
+        market = self._market(record.market_id)
+        if not (market.long if record.is_long else market.short):
+            raise MirrorBroken(f"{_place(record)}: nobody is on the side that is charged")
+        market.charge_side(LONG if record.is_long else SHORT, record.amount)
+        follows = market.g_long if record.is_long else market.g_short, market.pool_quote
+        _require(record, "charge", (record.g, record.pool_quote), follows)
 
     def _close_market(self, record: MarketClosed) -> None:
         """Both sides, whose events came before."""

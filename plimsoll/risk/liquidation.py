@@ -33,6 +33,8 @@ class CloseOut(NamedTuple):
     reward: int
     top_up: int
     debt: int
+    by_side: int = 0
+    """Of the debt, what the side opposite was charged."""
 
 
 class TakeOver(NamedTuple):
@@ -54,6 +56,14 @@ class AgainstSide(NamedTuple):
     fraction: int
 
 
+class Lost(NamedTuple):
+    """What an account had in a market, settled, before it was closed: its loss at the index (at least 0), its base."""
+
+    market: Market
+    weight: int
+    base: int
+
+
 class Absorption(NamedTuple):
     """Positions closed, the caller's reward, the debt, the fund's part of it, what passed the caps, equity before."""
 
@@ -63,6 +73,8 @@ class Absorption(NamedTuple):
     from_fund: int
     against_sides: tuple[AgainstSide, ...] = ()
     equity: int = 0
+    by_sides: int = 0
+    """Of the debt, what the sides opposite were charged."""
 
 
 def liquidate(state: State, now: int, sender: int, account: int, market_id: int, gas: Gas = FREE) -> CloseOut:
@@ -89,11 +101,11 @@ def liquidate(state: State, now: int, sender: int, account: int, market_id: int,
     state.credit(account, -cost)
     state.credit(state.fund_account, cost - reward)
     state.credit(ids.pack(sender), reward)
-    debt = 0
+    debt = by_side = 0
     if not state.changed_account(account).markets:
-        debt, _ = _settle_debt(state, account, [(market, 1)])
+        debt, _, by_side = _settle_debt(state, account, [Lost(market, 1, base)])
     market.count_moved(record.published_at, size)
-    return CloseOut(size, quote.price, cost, reward, top_up, debt)
+    return CloseOut(size, quote.price, cost, reward, top_up, debt, by_side)
 
 
 def take_over(
@@ -148,7 +160,7 @@ def absorb(state: State, now: int, sender: int, account: int, gas: Gas = FREE) -
     for market in markets:
         state.bring_up(market, now)
     equity = _require_bankrupt(state, now, account, markets)
-    weights: list[tuple[Market, int]] = []
+    lost: list[Lost] = []
     against_sides: list[AgainstSide] = []
     for market in markets:
         record = market.newest
@@ -156,14 +168,14 @@ def absorb(state: State, now: int, sender: int, account: int, gas: Gas = FREE) -
         shortfall = max(0, -state.equity(account, now))
         base, quote = state.settle(market, account)
         loss_here = max(0, -(base * record.price // WAD + quote))
-        weights.append((market, loss_here))
+        lost.append(Lost(market, loss_here, base))
         if base:
             against_sides += _absorb_position(state, now, account, market, record, base, min(shortfall, loss_here))
     reward = _absorb_reward(state, len(markets), gas)
     state.credit(state.fund_account, -reward)
     state.credit(ids.pack(sender), reward)
-    debt, from_fund = _settle_debt(state, account, weights)
-    return Absorption(len(markets), reward, debt, from_fund, tuple(against_sides), equity)
+    debt, from_fund, by_sides = _settle_debt(state, account, lost)
+    return Absorption(len(markets), reward, debt, from_fund, tuple(against_sides), equity, by_sides)
 
 
 # ---------------------------------------------------------------------------------------------------------- the parts
@@ -318,20 +330,23 @@ def _absorb_reward(state: State, positions: int, gas: Gas) -> int:
     return min(cost, max(0, state.cash_of(state.fund_account)))
 
 
-def _settle_debt(state: State, account: int, weights: list[tuple[Market, int]]) -> tuple[int, int]:
-    """Negative cash goes to the fund, then to the pool in these markets by weight. Returns (debt, the fund's part)."""
+def _settle_debt(state: State, account: int, lost: list[Lost]) -> tuple[int, int, int]:
+    """Negative cash goes to the fund, then to the pool in these markets by weight, and to the sides opposite.
+
+    Returns (debt, the fund's part, the sides' part).
+    """
     debt = -state.cash_of(account)
     if debt <= 0:
-        return 0, 0
+        return 0, 0, 0
     from_fund = min(debt, max(0, state.cash_of(state.fund_account)))
     state.credit(state.fund_account, -from_fund)
-    rest = debt - from_fund if weights else 0
-    total = sum(weight for _, weight in weights)
-    left = rest
-    for index, (market, weight) in enumerate(weights):
-        last = index == len(weights) - 1
-        share = left if last else rest * (weight if total else 1) // (total or len(weights))
-        market.pool_quote -= share
+    rest = debt - from_fund if lost else 0
+    total = sum(one.weight for one in lost)
+    left, by_sides = rest, 0
+    for market, weight, base in lost:
+        share = left if market is lost[-1].market else rest * (weight if total else 1) // (total or len(lost))
         left -= share
+        if share:
+            by_sides += market.charge_debt(state.cash_of(market.pool_account), share, base)
     state.credit(account, from_fund + rest)
-    return debt, from_fund
+    return debt, from_fund, by_sides

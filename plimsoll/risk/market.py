@@ -295,6 +295,44 @@ class Market(Recorded):
             self.g_short, self.k_short, self.epoch_short = g, k, epoch
         return Deleveraging(sign, fraction, price, cut, flow)
 
+    # ---------------------------------------------------------------------------------------------------------- debt
+
+    def charge_debt(self, pool_cash: int, debt: int, held: int) -> int:
+        """A debt that the fund can't pay, of who held `held`: the pool's, and what that can't bear the other side's.
+
+        The pool bears what it has, and then what deleveraging takes from its counterpart. Returns what the side
+        opposite `held` was charged: at most the price a unit.
+        """
+        self.pool_quote -= debt
+        sign, fraction, price = self.due(pool_cash)
+        if fraction:
+            self.deleverage(sign, fraction, price)
+        if not held or self.newest is None:
+            return 0
+        price = self.newest.price
+        open_interest = self.short if held > 0 else self.long
+        charge = min(debt, -self.capital(pool_cash, price), open_interest * price // WAD)
+        if charge <= 0:
+            return 0
+        self.charge_side(SHORT if held > 0 else LONG, charge)
+        return charge
+
+    def charge_side(self, sign: int, amount: int) -> None:
+        """Every position of a side owes the pool its part by base of so many dollars."""
+        open_interest, k, ownerless = (
+            (self.long, self.k_long, self.ownerless_long)
+            if sign > 0
+            else (self.short, self.k_short, self.ownerless_short)
+        )
+        moved = -(-amount * k // open_interest)
+        if sign > 0:
+            self.g_long += moved
+        else:
+            self.g_short -= moved
+        self.pool_quote += amount
+        self.debit_bound += 1 + open_interest // k
+        self.credit_bound += -(-ownerless * moved // k)
+
     # -------------------------------------------------------------------------------------------- bounds of the dust
 
     def add_ownerless(self, sign: int, size: int) -> None:

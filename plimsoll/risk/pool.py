@@ -208,7 +208,7 @@ class LiquidityPool(RequestVault):
         weighted = [(m, w) for m, w in weights if w]
         for market, _ in weighted:
             equity = self.market_equity(market, market.last)
-            if equity < 0:
+            if equity < -WAD:
                 raise Refusal("LiquidityPool_Insolvent", market.id, equity)
         self._split(value, weighted, 10_000)
 

@@ -158,6 +158,17 @@ class PoolCharged(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SideCharged(Happened):
+    """What of a debt the pool's account could not bear was charged to a side; its accumulator that results, RAY."""
+
+    market_id: int
+    is_long: bool
+    amount: int
+    g: int
+    pool_quote: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settled(Happened):
     """A position that nothing is left of was taken off the books; `cash` is what the account got of it."""
 
@@ -457,8 +468,8 @@ KINDS: Mapping[str, type[Happened]] = {
         Deposited, Withdrawn, Transferred, Posted, Accrued, Traded, Filled, OrderPlaced, OrderCancelled, AllCancelled,
         OrderExecuted, OrderVoided, OrderFailed, OrderLeftQueue, OrderSkipped, OrdersMatched, MatchSkipped, DelegateSet,
         Relayed, Liquidated, TakenOver, PositionAbsorbed, Absorbed, DebtCovered, PriceRecorded, UpdateSkipped,
-        Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, GasMarketChanged, MarketListed, ParamsChanged,
-        OpeningHalted, OrderForced, Settled, DeclaredDead, ConfirmedDead, MarketClosed, AttemptFailed,
+        Deleveraged, ClosedAgainstSide, FeesSwept, PoolCharged, SideCharged, GasMarketChanged, MarketListed,
+        ParamsChanged, OpeningHalted, OrderForced, Settled, DeclaredDead, ConfirmedDead, MarketClosed, AttemptFailed,
     )
 }  # fmt: skip
 """Every record's class by the event's name."""

@@ -12,6 +12,7 @@ from plimsoll.risk.fallback import FALLBACK_DELAY, FORCED_WINDOW, Quoted
 from plimsoll.risk.oracle import GRACE, OPEN
 from plimsoll.risk.shutdown import CLOSING_SECONDS, DEAD_ORACLE_SECONDS, DECLARE_SECONDS
 from plimsoll.sdk.signing import order_hash
+from tests.stateful import debts
 from tests.stateful.choices import Choices
 from tests.stateful.orders import some_order
 from tests.stateful.people import TRADERS, actor, address, main
@@ -90,6 +91,8 @@ def shut_down(w: World, c: Choices) -> None:
         w.core.oracle.setSequencerState(OPEN)
         if name == "confirmDead":
             absorb_all(w, c)
+            if c.chance(50):
+                debts.drown(w, c)
         w.evm.advance(max(0, seconds + (c.integer(-1, 1) if c.chance(20) else 1)))
         newest = w.model.state.markets[market].newest
         if c.chance(5) and (newest is None or newest.published_at < w.now):
@@ -107,16 +110,7 @@ def absorb_all(w: World, c: Choices) -> None:
     for account in w.accounts:
         if not w.model.markets_bitmap(account) or w.model.equity(account, w.now) > 0:
             continue
-        keeper = c.pick(TRADERS)
-        w.call(
-            "absorb",
-            partial(w.model.absorb, account, now=w.now, sender=address(keeper)),
-            actor(keeper),
-            w.core.liquidator.absorb,
-            account,
-            [],
-            touches=(account, main(keeper), w.core.fund_main),
-        )
+        debts.absorb(w, account, c.pick(TRADERS))
 
 
 def settle(w: World, c: Choices) -> None:

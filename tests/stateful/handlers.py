@@ -9,10 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from plimsoll.risk.liquidation import Absorption
 from plimsoll.risk.market import Deleveraging
 from plimsoll.risk.refusals import Refusal
-from tests.stateful import deaths, matches, orders
+from tests.stateful import deaths, debts, matches, orders
 from tests.stateful.choices import Choices
 from tests.stateful.orders import reasons
 from tests.stateful.people import BOTS, TRADERS, actor, address, main
@@ -182,25 +181,7 @@ def absorb(w: World, c: Choices) -> None:
     if not bankrupt and c.chance(80):
         return
     account = c.pick(bankrupt) if bankrupt and c.chance(95) else c.pick(w.accounts)
-    _absorb(w, account, keeper)
-
-
-def _absorb(w: World, account: int, keeper: str) -> None:
-    def check(done: Absorption, receipt: Receipt) -> None:
-        names = ("marketId", "base", "flow", "zeroPrice", "fraction")
-        got = [tuple(event[name] for name in names) for event in receipt.events("ClosedAgainstSide")]
-        w.hold([tuple(one) for one in done.against_sides], got, "what was closed against a side")
-
-    w.call(
-        "absorb",
-        lambda: w.model.absorb(account, now=w.now, sender=address(keeper)),
-        actor(keeper),
-        w.core.liquidator.absorb,
-        account,
-        [],
-        touches=(account, main(keeper), w.core.fund_main),
-        check=check,
-    )
+    debts.absorb(w, account, keeper)
 
 
 def ruin(w: World, c: Choices) -> None:
@@ -222,7 +203,7 @@ def ruin(w: World, c: Choices) -> None:
     w.core.vault.post([(account, -amount, 0, 0), (w.core.fund_main, amount, 0, 0)], sender=w.core.pool)
     w.model.state.credit(account, -amount)
     w.model.state.credit(w.core.fund_main, amount)
-    _absorb(w, account, c.pick(TRADERS))
+    debts.absorb(w, account, c.pick(TRADERS))
 
 
 def deleverage(w: World, c: Choices) -> None:
@@ -478,6 +459,7 @@ POOR = {
     **HANDLERS,
     "shift_capital": (shift_capital, 12),
     "ruin": (ruin, 8),
+    "drown": (debts.drown, 3),
     "deleverage": (deleverage, 12),
 }
 """The same where the pool is often too poor for what it holds."""
@@ -489,5 +471,6 @@ DYING = {
     "shut_down": (deaths.shut_down, 6),
     "resume": (deaths.resume, 30),
     "settle": (deaths.settle, 20),
+    "drown": (debts.drown, 4),
 }
 """The same where prices fail."""

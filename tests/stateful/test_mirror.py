@@ -183,7 +183,7 @@ def test_apply__walk_over_every_function__mirror_is_what_the_contracts_store() -
 def test_apply__walk_with_a_pool_too_poor__mirror_is_what_the_contracts_store() -> None:
     mirrored, unhealthy = walked(5, POOR)
     assert unhealthy > 10
-    assert min(mirrored.seen[name] for name in ("Deleveraged", "ClosedAgainstSide")) > 0
+    assert min(mirrored.seen[name] for name in ("Deleveraged", "ClosedAgainstSide", "SideCharged")) > 0
     assert mirrored.mirror.late > 0
     assert any(one.epoch_long + one.epoch_short for one in mirrored.mirror.markets.values())
 

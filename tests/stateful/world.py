@@ -34,7 +34,7 @@ START = 1_700_000_000
 
 VAULT_BALANCES = 0
 MARKET_STATES, MARKET_POSITIONS = 2, 4
-LIQUIDATOR_COUNTERS = 3
+LIQUIDATOR_COUNTERS = 0
 BOOK_COMMITMENTS = 3
 
 
@@ -217,6 +217,8 @@ class World:
             self.count(f"deleveraged by {name}")
         for event in by_account:
             self.count(f"against a side: {'long' if event['base'] > 0 else 'short'}")
+        for event in receipt.events("SideCharged"):
+            self.count(f"charged by {name}: {'long' if event['isLong'] else 'short'}")
 
     def hold(self, want: Any, got: Any, what: str) -> None:
         """Raises Mismatch unless both are equal."""

@@ -15,7 +15,7 @@ from plimsoll.risk.market import Market
 from plimsoll.risk.oracle import Record
 from plimsoll.risk.refusals import Refusal
 from plimsoll.risk.state import State
-from plimsoll.sdk.events import DebtCovered, Happened, Liquidated, PositionAbsorbed, TakenOver
+from plimsoll.sdk.events import Happened, Liquidated, PositionAbsorbed, TakenOver
 from plimsoll.sdk.receipts.steps import Step
 from plimsoll.sdk.receipts.told import Told
 from plimsoll.sdk.receipts.words import BALANCE, Key, words_of
@@ -184,7 +184,7 @@ class _Recompute:
         yield Figure("of it to the keeper", USD, said.reward, done.reward)
         yield Figure("of it to the insurance fund", USD, said.cost - said.reward, done.cost - done.reward)
         yield Figure("fund's top-up of the keeper", USD, said.top_up, done.top_up)
-        yield from _debt(self.step.debt, done.debt, from_fund)
+        yield from _debt(self.step, done.debt, from_fund, done.by_side)
 
     def _take_over(self, said: TakenOver) -> Iterator[Figure]:
         state = self.state
@@ -223,7 +223,7 @@ class _Recompute:
             for market in markets:
                 yield from self._absorbed_in(market, done)
         yield Figure("keeper's reward, from the fund", USD, main.reward, done.reward)
-        yield from _debt(self.step.debt, done.debt, done.from_fund)
+        yield from _debt(self.step, done.debt, done.from_fund, done.by_sides)
 
     def _absorbed_in(self, market: Market, done: liquidation.Absorption) -> Iterator[Figure]:
         """One position of an absorption; the markets don't depend on each other."""
@@ -278,10 +278,13 @@ def _value(record: PositionAbsorbed | Happened | None, field: str) -> int:
     return int(getattr(record, field, 0))
 
 
-def _debt(said: DebtCovered | None, debt: int, from_fund: int) -> Iterator[Figure]:
+def _debt(step: Step, debt: int, from_fund: int, by_sides: int) -> Iterator[Figure]:
     """What was left unpaid, and who bore it."""
+    said = step.debt
     if said is None and not debt:
         return
     yield Figure("debt", USD, said.debt if said else 0, debt)
     yield Figure("borne by the insurance fund", USD, said.by_fund if said else 0, from_fund)
-    yield Figure("borne by the pool", USD, said.by_pool if said else 0, debt - from_fund)
+    yield Figure("charged to the pool", USD, said.by_pool if said else 0, debt - from_fund)
+    if step.charged or by_sides:
+        yield Figure("of it borne by the other side", USD, step.charged, by_sides)

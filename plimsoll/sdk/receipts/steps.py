@@ -17,6 +17,7 @@ from plimsoll.sdk.events import (
     PoolCharged,
     PositionAbsorbed,
     Posted,
+    SideCharged,
     TakenOver,
 )
 
@@ -38,6 +39,8 @@ class Step:
     positions: tuple[PositionAbsorbed, ...] = ()
     against_sides: tuple[ClosedAgainstSide, ...] = ()
     debt: DebtCovered | None = None
+    charged: int = 0
+    """Of the debt, what the sides opposite were charged, WAD dollars."""
 
     @property
     def kind(self) -> str:
@@ -61,10 +64,11 @@ def steps_in(records: Sequence[Happened]) -> list[Step]:
 
 def _step(records: Sequence[Happened], place: int, main: Main, first: int) -> Step:
     debt, end = _debt_after(records, place, main.account)
+    charged = sum(one.amount for one in records[place:end] if isinstance(one, SideCharged))
     if isinstance(main, TakenOver):
         return Step(main, _start_of_take_over(records, place, main, first), end)
     if isinstance(main, Liquidated):
-        return Step(main, _start_of_close_out(records, place, main, first), end, debt=debt)
+        return Step(main, _start_of_close_out(records, place, main, first), end, debt=debt, charged=charged)
     own = [one for one in records[first:place] if getattr(one, "account", None) == main.account]
     positions = tuple(one for one in own if isinstance(one, PositionAbsorbed))
     if not positions:
@@ -74,7 +78,7 @@ def _step(records: Sequence[Happened], place: int, main: Main, first: int) -> St
     if positions[0].base or (start and is_fill(records[start - 1])):  # a position of nothing is filled with nothing
         start = _place_of_postings(records, _before(records, start, is_fill), 1)
     against = tuple(one for one in own if isinstance(one, ClosedAgainstSide))
-    return Step(main, _back_over_accruals(records, start, first), end, positions, against, debt)
+    return Step(main, _back_over_accruals(records, start, first), end, positions, against, debt, charged)
 
 
 def _start_of_close_out(records: Sequence[Happened], place: int, main: Liquidated, first: int) -> int:
@@ -128,6 +132,6 @@ def _debt_after(records: Sequence[Happened], place: int, account: int) -> tuple[
         record = records[after]
         if isinstance(record, DebtCovered) and record.account == account:
             return record, after + 1
-        if not isinstance(record, PoolCharged | Posted):
+        if not isinstance(record, PoolCharged | Deleveraged | SideCharged | Posted):
             break
     return None, place + 1

@@ -29,6 +29,7 @@ from plimsoll.sdk.events import (
     Posted,
     PriceRecorded,
     Settled,
+    SideCharged,
     TakenOver,
     Traded,
     Transferred,
@@ -81,6 +82,9 @@ class Told:
                 self.unsure.discard(market_id)
             case PoolCharged(market_id=market_id):
                 self.state.markets[market_id].pool_quote = record.pool_quote
+            case SideCharged(market_id=market_id):
+                market = self.state.markets[market_id]
+                market.charge_side(1 if record.is_long else -1, record.amount)
             case ConfirmedDead(market_id=market_id):
                 self.state.markets[market_id].declaration = Declaration(self.now, self.now, record.sequence)
             case MarketClosed(market_id=market_id):

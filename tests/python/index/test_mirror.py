@@ -12,6 +12,7 @@ from plimsoll.core.units import WAD
 from plimsoll.index import mirror as mirrors
 from plimsoll.index.mirror import Mirror, MirrorBroken
 from plimsoll.risk.config import MarketParams
+from plimsoll.risk.position import effective
 from plimsoll.sdk.events import (
     Accrued,
     Deleveraged,
@@ -24,6 +25,7 @@ from plimsoll.sdk.events import (
     PoolCharged,
     Posted,
     PriceRecorded,
+    SideCharged,
     Traded,
     Transferred,
 )
@@ -44,6 +46,11 @@ def posted(block: int, account: int, cash: int, markets: int = 0) -> Happened:
 TRADED = Traded(
     block_number=3, log_index=9, tx_hash="0x3", account=ALICE, market_id=ETH, base=WAD, quote=-PRICE, fill_price=PRICE,
     fee=WAD, new_base=WAD, new_quote=-PRICE,
+)  # fmt: skip
+
+CHARGED = SideCharged(
+    block_number=3, log_index=10, tx_hash="0x3", market_id=ETH, is_long=True, amount=WAD, g=10**27,
+    pool_quote=PRICE + WAD * 17 // 10,
 )  # fmt: skip
 
 
@@ -82,6 +89,17 @@ def test_apply__trade__has_position_open_interest_and_fees(mirror: Mirror) -> No
     assert (market.long, market.pool_quote) == (0, 0)
 
 
+def test_apply__charge_of_a_side__is_owed_by_its_positions(mirror: Mirror) -> None:
+    mirror.apply(3, 100, [posted(3, ALICE, 999 * WAD, 1), TRADED])
+    mirror.apply(4, 101, [replace(CHARGED, block_number=4)])
+    market, held = mirror.markets[ETH], mirror.monitor.position(ALICE, ETH)
+    assert held is not None
+    assert effective(held, market.side(1)) == (WAD, -PRICE, WAD)
+    assert (market.g_long, market.g_short, market.pool_quote) == (10**27, 0, CHARGED.pool_quote)
+    mirror.rollback(3)
+    assert (market.g_long, market.pool_quote) == (0, CHARGED.pool_quote - WAD)
+
+
 @pytest.mark.parametrize(
     ("events", "said"),
     [
@@ -90,6 +108,9 @@ def test_apply__trade__has_position_open_interest_and_fees(mirror: Mirror) -> No
         ([at(Accrued, 3, market_id=ETH, rate=1, long_g=0, short_g=0, pool_quote=0)], "the accrual is"),
         ([at(FeesSwept, 3, market_id=ETH, insurance=1, treasury=0)], "the fees is"),
         ([at(PoolCharged, 3, market_id=ETH, amount=5, pool_quote=5)], "the pool's quote is"),
+        ([posted(3, ALICE, 4 * WAD, 1), TRADED, replace(CHARGED, g=1)], "the charge is"),
+        ([posted(3, ALICE, 4 * WAD, 1), TRADED, replace(CHARGED, pool_quote=1)], "the charge is"),
+        ([CHARGED], "nobody is on the side that is charged"),
         ([at(OpeningHalted, 3, market_id=2, until=5)], "market 2, which was never listed"),
         ([at(ParamsChanged, 3, market_id=2, params=MarketParams())], "market 2, which was never listed"),
         (

@@ -84,11 +84,13 @@ def test_executeRequest__entry_into_an_insolvent_market__refused():
     """The entry would fill a hole that the share price counts as nothing."""
     protocol = deployed()
     request = deposit(protocol)
-    debt = 20_000_001 * WAD
+    debt = 20_000_001 * WAD + 1
     protocol.state.credit(POOL, -debt)
     protocol.state.credit(ACCOUNT, debt)
-    with refused(protocol, "LiquidityPool_Insolvent", ETH, -WAD):
+    with refused(protocol, "LiquidityPool_Insolvent", ETH, -WAD - 1):
         protocol.execute_request(protocol.pool, request, now=MATURE)
+    protocol.state.credit(POOL, 1)
+    protocol.execute_request(protocol.pool, request, now=MATURE)
 
 
 def test_requests__for_nobody_or_the_protocol__refused():

@@ -15,8 +15,10 @@ from plimsoll.sdk.events import (
     Filled,
     Happened,
     Liquidated,
+    PoolCharged,
     PositionAbsorbed,
     Posted,
+    SideCharged,
     TakenOver,
 )
 from plimsoll.sdk.receipts.told import Told
@@ -30,6 +32,7 @@ from tests.python.risk.setting import (
     NOW,
     OTHER,
     OTHER_ACCOUNT,
+    UNIT,
     buy,
     deployed,
     set_price,
@@ -139,14 +142,16 @@ class Narrator:
         )
 
     def absorb(self, account: int = ACCOUNT) -> None:
-        """A long position that leaves a debt to the fund."""
+        """A long position that leaves a debt to the fund, to the pool, and to the shorts."""
         self.accrue()
         market, newest = self.state.markets[ETH], self.state.markets[ETH].newest
         assert newest is not None
         equity, _ = self.state.health(account, self.now)
         base = -self.protocol.position(account, ETH, self.now)[0]
         quote = market.fill_quote(base, newest.price, newest.confidence).amount
+        pool_quote = market.pool_quote - quote
         done = self.protocol.absorb(account, now=self.now, sender=KEEPER)
+        by_pool = done.debt - done.from_fund
         entry = self.state.changed_account(account)
         entry.cash -= done.debt
         self.post(account)
@@ -161,8 +166,13 @@ class Narrator:
             published_at=newest.published_at,
         )
         self.say(Absorbed, account=account, keeper=KEEPER_ADDRESS, equity=equity, reward=done.reward)
+        if by_pool:
+            self.say(PoolCharged, market_id=ETH, amount=by_pool, pool_quote=pool_quote - by_pool)
+        if done.by_sides:
+            values = {"amount": done.by_sides, "g": market.g_short, "pool_quote": market.pool_quote}
+            self.say(SideCharged, market_id=ETH, is_long=False, **values)
         self.post(account, self.state.fund_account)
-        self.say(DebtCovered, account=account, debt=done.debt, by_fund=done.from_fund, by_pool=0)
+        self.say(DebtCovered, account=account, debt=done.debt, by_fund=done.from_fund, by_pool=by_pool)
 
     @property
     def keys(self) -> list[Key]:
@@ -173,10 +183,17 @@ class Narrator:
         return [*found, *(Key(MARKET, (ETH,), place) for place in range(MARKET_WORDS))]
 
 
-def crashed(price: int, *, cash: int, size: int, now: int = NOW + 10) -> Narrator:
-    """A long position of `size` that was opened with that much cash, WAD dollars, and another price later."""
+def crashed(price: int, *, cash: int, size: int, others: int = 0, now: int = NOW + 10) -> Narrator:
+    """A long position of `size` that was opened with that much cash, WAD dollars, and another price later.
+
+    `others`: what somebody else is short and the keeper long.
+    """
     protocol = deployed()
     protocol.state.credit(ACCOUNT, cash - protocol.cash_of(ACCOUNT))
+    if others:
+        protocol.deposit(KEEPER_ACCOUNT, 100_000 * UNIT)
+        buy(protocol, -others, account=OTHER_ACCOUNT)
+        buy(protocol, others, account=KEEPER_ACCOUNT)
     buy(protocol, size)
     set_price(protocol, price, now)
     return Narrator(protocol, now)

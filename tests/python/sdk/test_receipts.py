@@ -23,6 +23,7 @@ from plimsoll.sdk.events import (
     PositionAbsorbed,
     Posted,
     PriceRecorded,
+    SideCharged,
     TakenOver,
     Traded,
     Transferred,
@@ -66,12 +67,30 @@ def absorption() -> Narrator:
     return narrator
 
 
+def drowned() -> Narrator:
+    """A debt of $21,900: the fund has a thousand, the pool six, and $14,900 are the shorts' to pay."""
+    narrator = crashed(400 * WAD, cash=2_100 * WAD, size=SIZE, others=60 * WAD)
+    state, market = narrator.state, narrator.state.markets[ETH]
+    pool = market.pool_account
+    for account, left in ((state.fund_account, 1_000 * WAD), (pool, 6_000 * WAD)):
+        has = market.capital(state.cash_of(pool), 400 * WAD) if account == pool else state.cash_of(account)
+        state.credit(account, left - has)
+        state.credit(KEEPER_ACCOUNT, has - left)
+    return Narrator(narrator.protocol, narrator.now)
+
+
+def drowning() -> Narrator:
+    narrator = drowned()
+    narrator.absorb()
+    return narrator
+
+
 def check(narrator: Narrator, records: Sequence[Happened] | None = None) -> tuple[Checked, ...]:
     found = narrator.records if records is None else records
     return examine(narrator.told, steps_in(found), found, narrator.keys, Gas())
 
 
-KINDS = pytest.mark.parametrize("make", [close_out, take_over, absorption])
+KINDS = pytest.mark.parametrize("make", [close_out, take_over, absorption, drowning])
 
 
 @KINDS
@@ -130,13 +149,28 @@ def test_examine__one_wei_off_in_a_figure__is_found(
 
 @pytest.mark.parametrize(
     ("field", "name"),
-    [("debt", "debt"), ("by_fund", "borne by the insurance fund"), ("by_pool", "borne by the pool")],
+    [("debt", "debt"), ("by_fund", "borne by the insurance fund"), ("by_pool", "charged to the pool")],
 )
 def test_examine__a_debt_borne_by_others__is_found(field: str, name: str) -> None:
     narrator = absorption()
     *records, debt = narrator.records
     [checked] = check(narrator, [*records, dataclasses.replace(debt, **{field: getattr(debt, field) + 5})])
     assert [figure.name for figure in checked.wrong] == [name]
+
+
+def test_examine__a_debt_that_a_side_bears__is_told_and_judged() -> None:
+    narrator = drowning()
+    [charged] = [one for one in narrator.records if isinstance(one, SideCharged)]
+    assert 14_000 * WAD < charged.amount < 15_500 * WAD
+    [checked] = check(narrator)
+    assert checked.is_right
+    figures = {figure.name: figure for figure in checked.figures}
+    said = figures["of it borne by the other side"]
+    assert (said.said, said.found) == (charged.amount, charged.amount)
+    tampered = [dataclasses.replace(one, amount=one.amount - 1) if one is charged else one for one in narrator.records]
+    [checked] = check(narrator := drowning(), tampered)
+    assert [figure.name for figure in checked.wrong] == ["of it borne by the other side"]
+    assert checked.differ
 
 
 @KINDS

@@ -417,7 +417,7 @@ def test_flash__the_markets_own_doors__are_closed_as_ever(core: Core, weaken: We
         caller.call(core.market, "endFlash", caller.account),
         caller.call(core.market, "exchange", exchange),
         caller.call(core.market, "closeAgainstSide", account, ETH, WAD),
-        caller.call(core.market, "chargePool", ETH, WAD),
+        caller.call(core.market, "chargePool", ETH, WAD, WAD),
         caller.call(core.liquidator, "liquidate", account, ETH, []),
     )
     outcomes = caller.run(caller.take_over(account, 50 * WAD))

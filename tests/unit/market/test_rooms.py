@@ -18,7 +18,7 @@ NEW_WORDS = {"margin": 1, "trading": 2 * WAD, "liquidity": 3, "insuranceShareBps
 @pytest.mark.parametrize(
     ("function", "args", "may"),
     [
-        ("chargePool", (ETH, WAD), "liquidator"),
+        ("chargePool", (ETH, WAD, WAD), "liquidator"),
         ("configure", (ETH, NEW_WORDS), "configurator"),
         ("setHalt", (ETH, 1), "configurator"),
     ],
@@ -37,12 +37,12 @@ def test_restricted__by_one_room_only(desk: Desk, function: str, args: tuple[Any
 # --- chargePool ---
 
 
-@pytest.mark.parametrize("amount", [0, 1, 7 * WAD, 10**9 * WAD])
+@pytest.mark.parametrize("amount", [0, 1, 7 * WAD, 10**6 * WAD])
 def test_chargePool__takes_a_debt_from_the_pools_quote(desk: Desk, trader: int, amount: int) -> None:
     desk.trade(trader, WAD)
     before = desk.core.market.marketState(ETH)
     capital, _ = desk.core.market.poolCapital(ETH)
-    receipt = desk.core.market.chargePool(ETH, amount, sender=desk.core.liquidator)
+    receipt = desk.core.market.chargePool(ETH, amount, WAD, sender=desk.core.liquidator)
     quote = before.poolQuote - amount
     assert receipt.event("PoolCharged").args == {"marketId": ETH, "amount": amount, "poolQuote": quote}
     after = desk.core.market.marketState(ETH)
@@ -53,7 +53,7 @@ def test_chargePool__takes_a_debt_from_the_pools_quote(desk: Desk, trader: int, 
 
 def test_chargePool__beyond_the_width_of_the_quote__is_refused(desk: Desk) -> None:
     with reverts("SafeCastOverflowedIntDowncast", 128, -(2**127) - 1):
-        desk.core.market.chargePool(ETH, 2**127 + 1 + desk.pool_quote(), sender=desk.core.liquidator)
+        desk.core.market.chargePool(ETH, 2**127 + 1 + desk.pool_quote(), 0, sender=desk.core.liquidator)
 
 
 # --- accrue ---

@@ -219,7 +219,7 @@ def test_insolvent_market__entry__pays_nobodys_gains(core: Core) -> None:
 
 def test_insolvent_market__without_a_skew__entry_is_refused(core: Core) -> None:
     """A hole that there is nobody to close against, as bad debt leaves it: refused, and the request lapses."""
-    core.market.chargePool(ETH, 11_000_000 * WAD, sender=core.liquidator)
+    core.market.chargePool(ETH, 11_000_000 * WAD, WAD, sender=core.liquidator)
     victim = core.trader("victim", 1_000_000)
     request = core.request_deposit(core.pool, victim, core.amount(1_000_000))
     core.tick(60)
