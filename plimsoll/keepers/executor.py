@@ -205,11 +205,11 @@ class Executor:
         """What the orders' accounts hold in their markets, WAD base; our own cash along."""
         holders = list(dict.fromkeys((one.order.account, one.order.market_id) for one in orders))
         calls = [self.contracts.market.prepare("position", *holder) for holder in holders]
-        own = self._purse
-        ours = [] if own is None else [self.contracts.vault.prepare("cashOf", own.account)]
-        positions = self.contracts.chain.read([*calls, *ours], block=block.number)
-        if own is not None:
-            own.cash = positions.pop()
+        if calls and self._purse is not None:
+            calls.append(self.contracts.vault.prepare("cashOf", self._purse.account))
+        positions = self.contracts.chain.read(calls, block=block.number)
+        if calls and self._purse is not None:
+            self._purse.cash = positions.pop()
         return {holder: int(found[0]) for holder, found in zip(holders, positions, strict=True)}
 
     def decide(self, snapshot: Snapshot) -> list[Decision]:
