@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 from ape.logging import logger
+from silverback.exceptions import StartupFailure
 from silverback.main import TaskData
 from silverback.runner import BaseRunner
 from silverback.state import Datastore, StateSnapshot
-from silverback.types import SilverbackID
+from silverback.types import SilverbackID, TaskType
 
 from plimsoll.chain.ape_account import chain_of
 from plimsoll.chain.rpc import RpcError, RpcUnavailable
@@ -28,6 +29,8 @@ IDLE_SECONDS = 5.0
 """Without a new block a round is asked for all the same: what failed is tried again."""
 LOST_SECONDS = 180.0
 """After which a task counts as lost with its worker."""
+START_SECONDS = 60.0
+"""The same of the tasks that a start consists of: this process ends then, and whoever supervises it tries again."""
 
 
 class NoState(Datastore):
@@ -49,6 +52,18 @@ class HeadRunner(BaseRunner):
         operating = Operating.from_environment(os.environ)
         nodes = operating.nodes or (chain_of(bot.provider).rpc.url,)
         self._chain: Chain = replace(operating, nodes=nodes).chain()
+
+    async def run_system_task(self, task_type: TaskType, *args: Any, raise_on_error: bool = True) -> Any:
+        """Silverback would wait for ever where the worker that had it in hand was killed, or Redis lost it."""
+        try:
+            task = super().run_system_task(task_type, *args, raise_on_error=raise_on_error)
+            return await asyncio.wait_for(task, START_SECONDS)
+        except TimeoutError:
+            raise StartupFailure(f"no worker did {task_type.name} in {START_SECONDS:g} s; does one run?") from None
+
+    async def shutdown(self) -> None:
+        """There is no state to save and no task for the end: nothing that a worker, gone already, could hold up."""
+        await self.bot.broker.shutdown()
 
     async def _block_task(self, task_data: TaskData) -> None:
         loop = asyncio.get_running_loop()
