@@ -108,9 +108,9 @@ class Faults:
         for one in [one for one in self._ending if one[0] <= place]:
             self._ending.remove(one)
             self._end(one[1], one[2])
-        for one in [one for one in self._killed if self.fleet.units[one.what].is_up]:
-            one.last = head.number
-            self._killed.remove(one)
+        for killed in [one for one in self._killed if self.fleet.units[one.what].is_up]:
+            killed.last = head.number
+            self._killed.remove(killed)
         while self._left and self._left[0].at <= place:
             self._begin(self._left.pop(0), place, head)
 
@@ -237,4 +237,3 @@ def late_logs(node: FaultyNode) -> Lie:
         return [log for log in said if int(log["blockNumber"], 16) <= newest]
 
     return lie
-

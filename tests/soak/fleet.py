@@ -190,7 +190,7 @@ class Fleet:
 def _over_redis(url: str, job: str) -> dict[str, str]:
     """As docs/keepers.md has it."""
     return {
-        "SILVERBACK_BROKER_CLASS": "taskiq_redis:ListQueueBroker",
+        "SILVERBACK_BROKER_CLASS": "plimsoll.keepers.bots.queue:TaskQueue",
         "SILVERBACK_BROKER_KWARGS": json.dumps({"url": url, "queue_name": job}),
         "SILVERBACK_RESULT_BACKEND_CLASS": "taskiq_redis:RedisAsyncResultBackend",
         "SILVERBACK_RESULT_BACKEND_KWARGS": json.dumps({"redis_url": url, "result_ex_time": 600}),

@@ -7,15 +7,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from plimsoll.core import ids
-from plimsoll.core.units import WAD, from_wad
+from plimsoll.core.units import from_wad
 from plimsoll.index.follow import Index
 from plimsoll.index.mirror import Mirror
 from plimsoll.index.rows import records_of
 from plimsoll.index.store import open_store
 from plimsoll.keepers.claims import CLAIM_SECONDS
 from plimsoll.replay.stored import sums_of
-from plimsoll.sdk.events import Absorbed, DebtCovered, Deposited, Happened, Liquidated, PriceRecorded, TakenOver, Withdrawn
+from plimsoll.sdk.events import (
+    Absorbed,
+    DebtCovered,
+    Deposited,
+    Happened,
+    Liquidated,
+    PriceRecorded,
+    TakenOver,
+    Withdrawn,
+)
 from tests.soak.faults import KILL, Fault
 from tests.soak.replayed import DUST, Replayed, Wait, replay
 from tests.soak.work import Job, Orders, dollars, jobs_of, orders_of, why_open
@@ -63,7 +71,7 @@ def judge(ground: Ground, fleet: Fleet, crowd: Crowd, ran: Ran, followed: Mirror
         verdict.failures += _orders(orders, left)
         jobs, nonces = jobs_of(contracts, fleet.keepers, contracts.from_block, ran.end, index.mirror)
         verdict.failures += nonces
-        verdict.failures += _ends(ran, fleet)
+        verdict.failures += _ends(ground, ran)
         verdict.figures = _figures(ground, fleet, crowd, ran, replayed, orders, left, jobs, records)
     return verdict
 
@@ -119,7 +127,8 @@ def _liquidations(found: Replayed, ran: Ran) -> list[str]:
 def split(waits: Iterable[Wait], ran: Ran) -> tuple[list[Wait], list[Wait]]:
     """Those while nothing was wrong, and the others."""
     spans = [_span(fault, ran) for fault in ran.faults]
-    quiet, rough = [], []
+    quiet: list[Wait] = []
+    rough: list[Wait] = []
     for one in waits:
         is_rough = any(one.since <= last and one.until >= first for first, last in spans)
         (rough if is_rough else quiet).append(one)
@@ -150,10 +159,12 @@ def _orders(orders: Orders, left: Counter[str]) -> list[str]:
     return wrong
 
 
-def _ends(ran: Ran, fleet: Fleet) -> list[str]:
-    """How the processes ended: by themselves never, and on request with 0."""
+def _ends(ground: Ground, ran: Ran) -> list[str]:
+    """Whether all worked in the end, and stopped when asked to."""
     wrong = [f"{name} ended with {code} when asked to stop" for name, code in ran.exits.items() if code]
     wrong += [f"{name} did not stop when asked to" for name, code in ran.exits.items() if code is None]
+    if silent := [name for name, market_id in ground.deployment.markets.items() if market_id not in ran.fresh]:
+        wrong.append(f"no price of {', '.join(silent)} was recorded after all faults had ended")
     return wrong
 
 
@@ -180,7 +191,9 @@ def _figures(
     }
 
 
-def _load(crowd: Crowd, ran: Ran, orders: Orders, found: Replayed, records: Sequence[Happened]) -> list[tuple[str, ...]]:
+def _load(
+    crowd: Crowd, ran: Ran, orders: Orders, found: Replayed, records: Sequence[Happened]
+) -> list[tuple[str, ...]]:
     kinds = Counter(type(one) for one in records)
     recorded = [one for one in records if isinstance(one, PriceRecorded)]
     debts = [one for one in records if isinstance(one, DebtCovered)]
@@ -211,7 +224,7 @@ def _wait_row(when: str, waits: Sequence[Wait]) -> tuple[str, ...]:
 
 
 def _order_rows(orders: Orders, left: Counter[str]) -> list[tuple[str, ...]]:
-    rows = [(name, f"{count:,}") for name, count in sorted(orders.ends.items())]
+    rows: list[tuple[str, ...]] = [(name, f"{count:,}") for name, count in sorted(orders.ends.items())]
     blocks = sorted(end - start for start, end in orders.waits)
     rows.append(("blocks from placement to end, market orders: median, p99, worst", ", ".join(_quantiles(blocks))))
     rows += [(f"open: {reason or 'could be executed'}", f"{count:,}") for reason, count in sorted(left.items())]

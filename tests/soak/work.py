@@ -12,12 +12,16 @@ from plimsoll.core import ids
 from plimsoll.core.units import WAD
 from plimsoll.index.mirror import Mirror
 from plimsoll.sdk.contracts import Contracts
-from plimsoll.sdk.events import ORDER_ENDS, Happened, OrderCancelled, OrderExecuted, OrderFailed, OrderPlaced, OrderVoided
+from plimsoll.sdk.events import (
+    ORDER_ENDS,
+    Happened,
+    OrderCancelled,
+    OrderPlaced,
+)
 from plimsoll.sdk.history import OpenOrder, OrderTracker
 
 CHUNK = 200
 CALL_GAS = 3_000_000
-PAID_ENDS = (OrderExecuted, OrderVoided, OrderFailed)
 
 
 @dataclass(slots=True)
@@ -114,13 +118,13 @@ def orders_of(records: Iterable[Happened]) -> Orders:
     return found
 
 
-def why_open(
-    contracts: Contracts, orders: Sequence[OpenOrder], blocks: Mapping[int, int], sender: str
-) -> Counter[str]:
-    """What the order book would have said to their execution at a block of each market; "" where it had gone through."""
+def why_open(contracts: Contracts, orders: Sequence[OpenOrder], blocks: Mapping[int, int], sender: str) -> Counter[str]:
+    """What the order book would have said to their execution at a block of each market; "" where it had done it.
+    Those of markets without such a block are left out.
+    """
     book, found = contracts.order_book, Counter[str]()
     requests = []
-    for one in orders:
+    for one in (one for one in orders if one.order.market_id in blocks):
         call = book.prepare("execute", tuple(one.order), [])
         request = {"to": call.to, "data": "0x" + call.data.hex(), "from": sender, "gas": hex(CALL_GAS)}
         requests.append(("eth_call", [request, hex(blocks[one.order.market_id])]))

@@ -20,7 +20,7 @@ from plimsoll.chain.ape_account import chain_of, signer_from
 from plimsoll.chain.transactions import Chain, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.keepers.bots.worker import Make, Worker
-from plimsoll.keepers.entry import Start, make_start
+from plimsoll.keepers.entry import Start, keys_from_environment, make_start
 from plimsoll.keepers.operating import Operating
 from plimsoll.sdk.deployments import FOLDER, find, load
 
@@ -39,6 +39,13 @@ def whole_number(name: str, default: int) -> int:
 
 def is_on(name: str) -> bool:
     return variable(name) not in ("", "0")
+
+
+def signing_keys() -> tuple[list[str], list[str]]:
+    """Keys that sign beacons, and those that sign streams."""
+    names = ("PLIMSOLL_BEACON_KEYS", "PLIMSOLL_STREAM_KEYS")
+    beacons, streams = (keys_from_environment([name] if variable(name) else []) for name in names)
+    return beacons, streams
 
 
 def make_bot(name: str, make: Make) -> SilverbackBot:

@@ -78,7 +78,9 @@ def test_bots__one_process_each__publish_and_execute(stage: Stage, fleet: Fleet)
     assert stage.sent_by("keeper") == 1
 
 
-def test_fleet__two_workers_over_redis__one_killed__all_is_done_once(stage: Stage, fleet: Fleet) -> None:
+def test_fleet__two_workers_over_redis__one_killed_and_one_stopped__all_is_done_once(
+    stage: Stage, fleet: Fleet
+) -> None:
     stage.start("publisher", "provider")
     stage.start("executor", "carol")
     accounts = open_positions(stage, 12)
@@ -91,7 +93,13 @@ def test_fleet__two_workers_over_redis__one_killed__all_is_done_once(stage: Stag
         crash(stage)
         until("somebody has begun", lambda: any(bot.said("closed out") for bot in workers.values()), 40)
         workers["keeper"].kill()
+        workers["keeper"] = fleet.start("worker", "liquidator", "-w", "1", account="keeper")
+        workers["keeper"].wait_for("started", seconds=START_SECONDS)
+        workers["bob"].process.send_signal(signal.SIGTERM)
+        assert workers["bob"].process.wait(60) == 0
+        workers["bob"].wait_for("stopped")  # and gave back what it had claimed
         crash(stage, 2_380)
+        # by a worker that Silverback's runner never told of anything: it was started long before
         until("all are healthy", lambda: not unhealthy(stage, accounts), START_SECONDS)
         assert stage.reverted("keeper") == stage.reverted("bob") == []
         done = close_outs(stage)
@@ -105,7 +113,7 @@ def test_fleet__two_workers_over_redis__one_killed__all_is_done_once(stage: Stag
 def settings(url: str) -> dict[str, Any]:
     """As docs/keepers.md has it."""
     return {
-        "SILVERBACK_BROKER_CLASS": "taskiq_redis:ListQueueBroker",
+        "SILVERBACK_BROKER_CLASS": "plimsoll.keepers.bots.queue:TaskQueue",
         "SILVERBACK_BROKER_KWARGS": json.dumps({"url": url, "queue_name": "liquidator"}),
         "SILVERBACK_RESULT_BACKEND_CLASS": "taskiq_redis:RedisAsyncResultBackend",
         "SILVERBACK_RESULT_BACKEND_KWARGS": json.dumps({"redis_url": url, "result_ex_time": 600}),
