@@ -10,13 +10,17 @@ that lags would let him do it again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from plimsoll.keepers.store import Store
 
 CLAIM_SECONDS = 60.0
-"""Longer than a transaction is waited for; after a crash the work waits so long, and other work doesn't."""
+"""Of an address: longer than a transaction is waited for."""
+WORK_PATIENCES = 2.5
+"""How long work is claimed, by what a transaction is waited for until it is sent again, which prolongs the claim. After
+a crash the work waits so long, and other work doesn't."""
 DONE_SECONDS = 600.0
 """How far behind a node may be, and still not be taken in."""
 
@@ -27,6 +31,8 @@ class Claims:
     def __init__(self, store: Store, seconds: float = CLAIM_SECONDS) -> None:
         self._store = store
         self._seconds = seconds
+        self._held: list[str] = []
+        self._since = 0.0
 
     def take(self, names: Sequence[str], head: int) -> bool:
         """All of them or none. `head` is the newest block that we have seen. Raises StoreUnavailable."""
@@ -38,10 +44,23 @@ class Claims:
             if int(self._store.get(f"done:{name}") or 0) > head:
                 break
         else:
+            self._held += names
             return True
         for name in taken:
             self._store.release(name)
         return False
+
+    def begin(self) -> None:
+        """A round begins: what the last one left behind, in an outage, is nobody's once its time has passed."""
+        self._held, self._since = [], time.monotonic()
+
+    def prolong(self) -> bool:
+        """Right before something is sent; False where somebody else has taken work over since, which took too long."""
+        now = time.monotonic()
+        if now - self._since < self._seconds / 3:
+            return True
+        self._since = now
+        return all(self._store.lease(name, self._seconds) for name in self._held)
 
     def give_back(self, names: Iterable[str], block: int) -> None:
         """The work is done, or refused, as of a block."""

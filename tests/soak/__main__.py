@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=usual.seed, help="of prices, traders and faults (default: 1)")
     parser.add_argument("--minutes", type=int, default=usual.minutes, help="of the chain's time (default: 120)")
     parser.add_argument("--accounts", type=int, default=usual.accounts, help="that trade (default: 1000)")
-    parser.add_argument("--speed", type=int, default=usual.speed, help="chain seconds in a second (default: 3)")
+    parser.add_argument("--speed", type=int, default=usual.speed, help="chain seconds in a second (default: 4)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where logs and the index's file are left")
     parser.add_argument("--write", action="store_true", help=f"put the figures into docs/{REPORT.name}")
     return parser

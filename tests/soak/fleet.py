@@ -26,8 +26,6 @@ from tests.support.guarded import Guarded
 JOBS = ("publisher", "executor", "liquidator")
 WORKERS = 2
 RESTART_SECONDS = 2.0
-PATIENCE_SECONDS = 8
-"""Of the chain's seconds, as the keepers' own default is; the machine's are shorter."""
 STOP_SECONDS = 60.0
 
 
@@ -127,7 +125,7 @@ class Fleet:
             **build_environment(),
             "PLIMSOLL_DEPLOYMENT": str(ground.devnet.manifest_path),
             "PLIMSOLL_STORE": ground.redis.url,
-            "PLIMSOLL_PATIENCE_SECONDS": str(max(1, PATIENCE_SECONDS // setting.speed)),
+            "PLIMSOLL_PATIENCE_SECONDS": str(setting.patience),
             "PLIMSOLL_PRICE_FILE": str(ground.prices),
             "PLIMSOLL_BEACON_KEYS": ",".join(publisher_keys()),
             "PLIMSOLL_STREAM_KEYS": ",".join(stream_keys()[:STREAM_QUORUM]),
@@ -180,6 +178,11 @@ class Fleet:
     def said(self) -> Counter[str]:
         """What the workers' logs have, by event."""
         return Counter(line["event"] for unit in self.units.values() for line in unit.lines())
+
+    def refused(self) -> set[str]:
+        """Orders that were refused or skipped once: executors come back to them later and later."""
+        lines = [line for unit in self.units.values() for line in unit.lines() if "order" in line]
+        return {line["order"] for line in lines if line["event"] == "refused" or line.get("outcome") == "skipped"}
 
     def troubles(self) -> Counter[str]:
         """Their troubles, by kind."""

@@ -8,6 +8,7 @@ from plimsoll.core.errors import UserError
 
 BLOCK_SECONDS = 2
 """A rollup's."""
+PATIENCE_SECONDS = 8
 MINUTE = 60 // BLOCK_SECONDS
 """Blocks of one."""
 
@@ -23,7 +24,7 @@ class Setting:
     seed: int = 1
     minutes: int = 120
     accounts: int = 1_000
-    speed: int = 3
+    speed: int = 4
 
     def __post_init__(self) -> None:
         for name, value, low, high in (
@@ -42,3 +43,8 @@ class Setting:
     def block_wait(self) -> float:
         """Of the machine's seconds between blocks."""
         return BLOCK_SECONDS / self.speed
+
+    @property
+    def patience(self) -> int:
+        """The keepers', of the machine's seconds: by the chain's as long as they have it by default, about."""
+        return max(1, PATIENCE_SECONDS // self.speed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from plimsoll.index.follow import Index
 from plimsoll.index.mirror import Mirror
 from plimsoll.index.rows import records_of
 from plimsoll.index.store import open_store
-from plimsoll.keepers.claims import CLAIM_SECONDS
+from plimsoll.keepers.claims import CLAIM_SECONDS, WORK_PATIENCES
 from plimsoll.replay.stored import sums_of
 from plimsoll.sdk.events import (
     Absorbed,
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 QUIET_BLOCKS = 5
 """The longest that an account may wait, of blocks in which the contracts would liquidate it, while nothing is wrong."""
 ROUGH_SECONDS = CLAIM_SECONDS + 30
-"""The same while something is, of the machine's: a killed worker's claims, and a new one's start."""
+"""The same while something is, of the machine's: an address whose worker was killed, and a new one's start."""
+FORGOTTEN, PATIENT = "could be executed", "could be executed, was refused before"
 AFTERMATH_SECONDS = 20.0
 """For which a fault that is over still counts: nodes rest and are compared again, connections are made anew."""
 
@@ -67,7 +68,8 @@ def judge(ground: Ground, fleet: Fleet, crowd: Crowd, ran: Ran, followed: Mirror
         replayed = replay(index, ran.first, ran.end)
         verdict.failures += _liquidations(replayed, ran)
         orders = orders_of(records)
-        left = why_open(contracts, orders.open, ran.fresh, next(iter(fleet.keepers.values())).address)
+        sender = next(iter(fleet.keepers.values())).address
+        left = _left(why_open(contracts, orders.open, ran.fresh, sender), fleet)
         verdict.failures += _orders(orders, left)
         jobs, nonces = jobs_of(contracts, fleet.keepers, contracts.from_block, ran.end, index.mirror)
         verdict.failures += nonces
@@ -139,7 +141,7 @@ def _span(fault: Fault, ran: Ran) -> tuple[int, int]:
     """Blocks in which it counts."""
     last = ran.end if fault.last is None else fault.last
     if fault.kind == KILL:  # what the killed one had claimed waits until the claim ends
-        last = max(last, fault.first + round(CLAIM_SECONDS / ran.setting.block_wait))
+        last = max(last, fault.first + round(WORK_PATIENCES * ran.setting.patience / ran.setting.block_wait))
     return fault.first, last + round(AFTERMATH_SECONDS / ran.setting.block_wait)
 
 
@@ -154,9 +156,16 @@ def _orders(orders: Orders, left: Counter[str]) -> list[str]:
         wrong.append(f"{len(orders.twice)} orders ended twice")
     if queued := [one for one in orders.open if one.is_queued]:
         wrong.append(f"{len(queued)} market orders are still in a queue")
-    if left[""]:
-        wrong.append(f"{left['']} orders could have been executed, and nobody did")
+    if left[FORGOTTEN]:
+        wrong.append(f"{left[FORGOTTEN]} orders could have been executed, and nobody did")
     return wrong
+
+
+def _left(why: Mapping[bytes, str], fleet: Fleet) -> Counter[str]:
+    """Why orders are open, by reason. One that was refused before is asked about again after up to 32 records."""
+    refused = fleet.refused()
+    could = {hash_: PATIENT if hash_.hex() in refused else FORGOTTEN for hash_ in why}
+    return Counter(reason or could[hash_] for hash_, reason in why.items())
 
 
 def _ends(ground: Ground, ran: Ran) -> list[str]:
@@ -227,7 +236,7 @@ def _order_rows(orders: Orders, left: Counter[str]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [(name, f"{count:,}") for name, count in sorted(orders.ends.items())]
     blocks = sorted(end - start for start, end in orders.waits)
     rows.append(("blocks from placement to end, market orders: median, p99, worst", ", ".join(_quantiles(blocks))))
-    rows += [(f"open: {reason or 'could be executed'}", f"{count:,}") for reason, count in sorted(left.items())]
+    rows += [(f"open: {reason}", f"{count:,}") for reason, count in sorted(left.items())]
     return rows
 
 

@@ -118,21 +118,23 @@ def orders_of(records: Iterable[Happened]) -> Orders:
     return found
 
 
-def why_open(contracts: Contracts, orders: Sequence[OpenOrder], blocks: Mapping[int, int], sender: str) -> Counter[str]:
+def why_open(
+    contracts: Contracts, orders: Sequence[OpenOrder], blocks: Mapping[int, int], sender: str
+) -> dict[bytes, str]:
     """What the order book would have said to their execution at a block of each market; "" where it had done it.
     Those of markets without such a block are left out.
     """
-    book, found = contracts.order_book, Counter[str]()
-    requests = []
-    for one in (one for one in orders if one.order.market_id in blocks):
+    book, found = contracts.order_book, {}
+    wanted, requests = [one for one in orders if one.order.market_id in blocks], []
+    for one in wanted:
         call = book.prepare("execute", tuple(one.order), [])
         request = {"to": call.to, "data": "0x" + call.data.hex(), "from": sender, "gas": hex(CALL_GAS)}
         requests.append(("eth_call", [request, hex(blocks[one.order.market_id])]))
-    for answer in contracts.chain.rpc.batch(requests, raise_errors=False):
+    for one, answer in zip(wanted, contracts.chain.rpc.batch(requests, raise_errors=False), strict=True):
         error = contracts.chain.reverted(answer) if isinstance(answer, RpcError) else None
         if error is not None and not isinstance(error, Reverted):
             raise error
-        found["" if error is None else error.name] += 1
+        found[one.hash] = "" if error is None else error.name
     return found
 
 
