@@ -206,7 +206,11 @@ def _load(
     kinds = Counter(type(one) for one in records)
     recorded = [one for one in records if isinstance(one, PriceRecorded)]
     debts = [one for one in records if isinstance(one, DebtCovered)]
+    setting = ran.setting
     return [
+        ("seed", str(setting.seed)),
+        ("minutes of the chain", f"{setting.minutes:,}"),
+        ("speed", f"{setting.speed} ×"),
         ("blocks", f"{ran.last - ran.first:,}"),
         ("seconds of the machine", f"{ran.seconds:,.0f}"),
         ("blocks mined late", f"{ran.late_blocks:,}"),
