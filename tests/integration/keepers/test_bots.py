@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from plimsoll.chain.build import ROOT, build_environment
 from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
@@ -108,6 +110,58 @@ def test_fleet__two_workers_over_redis__one_killed_and_one_stopped__all_is_done_
         assert all(len({one.block_number for one in records}) == len(records) for records in done.values())
         heads.process.send_signal(signal.SIGTERM)
         assert heads.process.wait(60) == 0
+
+
+def test_queue__no_task_for_a_while_and_redis_gone__the_worker_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """taskiq-redis's own list ended its worker after five seconds without a task, and with Redis."""
+    from plimsoll.keepers.bots import queue
+
+    monkeypatch.setattr(queue, "ASK_SECONDS", 1)
+
+    async def listens(redis: RedisServer) -> bytes:
+        broker = queue.TaskQueue(redis.url, queue_name="bot")
+        task = asyncio.ensure_future(anext(broker.listen()))
+        await asyncio.sleep(1.5)
+        redis.stop()
+        await asyncio.sleep(0.5)
+        redis.start()
+        with Redis(port=redis.port) as client:
+            client.lpush("bot", b"a round")
+        found = await asyncio.wait_for(task, 20)
+        await broker.shutdown()
+        return found
+
+    with RedisServer(tmp_path) as redis:
+        assert asyncio.run(listens(redis)) == b"a round"
+
+
+def test_heads__first_task_lost_with_its_worker__is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silverback waited for its answer for ever."""
+    from silverback.exceptions import StartupFailure
+    from silverback.runner import BaseRunner
+    from silverback.types import TaskType
+
+    from plimsoll.keepers.bots import heads
+
+    asked: list[TaskType] = []
+
+    async def ask(self: BaseRunner, task: TaskType, *args: object, raise_on_error: bool = True) -> str:
+        asked.append(task)
+        if len(asked) < 3:
+            await asyncio.sleep(60)
+        return "the answer"
+
+    monkeypatch.setattr(BaseRunner, "run_system_task", ask)
+    monkeypatch.setattr(heads, "ANSWER_SECONDS", 0.05)
+    runner = heads.HeadRunner.__new__(heads.HeadRunner)
+    assert asyncio.run(runner.run_system_task(TaskType.SYSTEM_CONFIG)) == "the answer"
+    assert len(asked) == 3
+    monkeypatch.setattr(heads, "ATTEMPTS", 2)
+    asked.clear()
+    with pytest.raises(StartupFailure, match="no worker did SYSTEM_CONFIG"):
+        asyncio.run(runner.run_system_task(TaskType.SYSTEM_CONFIG))
 
 
 def settings(url: str) -> dict[str, Any]:
