@@ -132,9 +132,12 @@ def split(waits: Iterable[Wait], ran: Ran) -> tuple[list[Wait], list[Wait]]:
     quiet: list[Wait] = []
     rough: list[Wait] = []
     for one in waits:
-        is_rough = any(one.since <= last and one.until >= first for first, last in spans)
-        (rough if is_rough else quiet).append(one)
+        (rough if _is_rough(one.since, one.until, spans) else quiet).append(one)
     return quiet, rough
+
+
+def _is_rough(since: int, until: int, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(since <= last and until >= first for first, last in spans)
 
 
 def _span(fault: Fault, ran: Ran) -> tuple[int, int]:
@@ -188,7 +191,7 @@ def _figures(
     return {
         "load": _load(crowd, ran, orders, found, records),
         "waits": [_wait_row("nothing was wrong", quiet), _wait_row("something was wrong", rough)],
-        "orders": _order_rows(orders, left),
+        "orders": _order_rows(orders, left, [_span(fault, ran) for fault in ran.faults]),
         "faults": [(kind, str(count)) for kind, count in sorted(Counter(one.kind for one in ran.faults).items())],
         "keepers": [_job_row(name, job, ground.devnet.prices["ETH/USD"]) for name, job in sorted(jobs.items())],
         "units": [
@@ -236,9 +239,11 @@ def _wait_row(when: str, waits: Sequence[Wait]) -> tuple[str, ...]:
     return when, f"{len(blocks):,}", f"{done:,}", *_quantiles(blocks), str(whole)
 
 
-def _order_rows(orders: Orders, left: Counter[str]) -> list[tuple[str, ...]]:
+def _order_rows(orders: Orders, left: Counter[str], spans: Sequence[tuple[int, int]]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [(name, f"{count:,}") for name, count in sorted(orders.ends.items())]
     blocks = sorted(end - start for start, end in orders.waits)
+    quiet = sum(not _is_rough(start, end, spans) for start, end in orders.voids)
+    rows.append(("OrderVoided of market orders while nothing was wrong", f"{quiet:,}"))
     rows.append(("blocks from placement to end, market orders: median, p99, worst", ", ".join(_quantiles(blocks))))
     rows += [(f"open: {reason}", f"{count:,}") for reason, count in sorted(left.items())]
     return rows

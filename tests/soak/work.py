@@ -93,6 +93,8 @@ class Orders:
     ends: Counter[str] = field(default_factory=Counter)
     waits: list[tuple[int, int]] = field(default_factory=list)
     """Of market orders: the block of placement, and of the end."""
+    voids: list[tuple[int, int]] = field(default_factory=list)
+    """The same of those for which no price came in time."""
     twice: list[bytes] = field(default_factory=list)
     """Ended more than once."""
     open: list[OpenOrder] = field(default_factory=list)
@@ -112,7 +114,10 @@ def orders_of(records: Iterable[Happened]) -> Orders:
             ended[one.hash] += 1
             found.ends[type(one).__name__] += 1
             if placed[one.hash].sequence and not isinstance(one, OrderCancelled):
-                found.waits.append((placed[one.hash].block_number, one.block_number))
+                span = placed[one.hash].block_number, one.block_number
+                found.waits.append(span)
+                if isinstance(one, OrderVoided):
+                    found.voids.append(span)
     found.twice = [hash_ for hash_, times in ended.items() if times > 1]
     found.open = list(tracker.open.values())
     return found
