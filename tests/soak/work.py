@@ -17,6 +17,7 @@ from plimsoll.sdk.events import (
     Happened,
     OrderCancelled,
     OrderPlaced,
+    OrderVoided,
 )
 from plimsoll.sdk.history import OpenOrder, OrderTracker
 
