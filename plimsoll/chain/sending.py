@@ -244,7 +244,10 @@ class CarefulSigner(Signer):
                 raise RpcUnavailable(f"{self.chain.uri}: {len(left)} of our transactions are not mined yet")
             if now - tried > self.limits.patience_seconds:
                 tried = now
-                self._refuse_stolen(left[0])
+                mined = self._refuse_stolen(left[0])
+                if mined < left[0].nonce:  # blocks were exchanged, and with them what had been mined before it
+                    found = {nonce: receipt for nonce, receipt in found.items() if nonce < mined}
+                    continue
                 entries = self._hurried(entries, {one.nonce for one in left})
             time.sleep(self.chain.poll_seconds)
         self.journal.save([])
@@ -261,15 +264,18 @@ class CarefulSigner(Signer):
             if raw is not None:
                 found[nonce] = Receipt.from_json(raw)
 
-    def _refuse_stolen(self, first: Entry) -> None:
-        """Raises UserError where somebody else's transaction took the nonce: then two processes share the key."""
-        if self.chain.nonce(self.address, "latest") > first.nonce:
+    def _refuse_stolen(self, first: Entry) -> int:
+        """The next nonce to be mined. Raises UserError where somebody else's transaction took that of the first: then two
+        processes share the key."""
+        mined = self.chain.nonce(self.address, "latest")
+        if mined > first.nonce:
             found: dict[int, Receipt] = {}
             self._look_up([first], found)  # it may have been mined since the last look
             if not found:
                 self.journal.save([])
                 self.forget_nonce()
                 raise UserError(f"nonce {first.nonce} of {self.address} was used by another sender; give each its key")
+        return mined
 
     def _hurried(self, entries: Sequence[Entry], nonces: set[int]) -> list[Entry]:
         """What a node lost is sent again as it was; what is stuck at a higher fee."""
