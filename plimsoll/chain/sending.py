@@ -265,8 +265,9 @@ class CarefulSigner(Signer):
                 found[nonce] = Receipt.from_json(raw)
 
     def _refuse_stolen(self, first: Entry) -> int:
-        """The next nonce to be mined. Raises UserError where somebody else's transaction took that of the first: then two
-        processes share the key."""
+        """The next nonce to be mined. Raises UserError where somebody else's transaction took that of the first: two
+        processes share the key.
+        """
         mined = self.chain.nonce(self.address, "latest")
         if mined > first.nonce:
             found: dict[int, Receipt] = {}
