@@ -231,6 +231,7 @@ class CarefulSigner(Signer):
         """Receipts in the order of the entries, whichever version of each was mined; the journal is empty then."""
         found: dict[int, Receipt] = {}
         started = tried = time.monotonic()
+        gaps = 0
         while True:
             missing = [one for one in entries if one.nonce not in found]
             self._look_up(missing, found)
@@ -246,6 +247,10 @@ class CarefulSigner(Signer):
                 tried = now
                 mined = self._refuse_stolen(left[0])
                 if mined < left[0].nonce:  # blocks were exchanged, and with them what had been mined before it
+                    gaps += 1
+                    if gaps > 1 and mined < entries[0].nonce:  # the first time it may be a node that is behind
+                        self.forget_nonce()
+                        raise RpcUnavailable(f"{self.chain.uri}: nonce {mined} of {self.address} is open again")
                     found = {nonce: receipt for nonce, receipt in found.items() if nonce < mined}
                     continue
                 entries = self._hurried(entries, {one.nonce for one in left})

@@ -282,6 +282,19 @@ def test_exchanged__the_first_of_two_was_mined__is_sent_again(bench: Bench, monk
     assert "replaced" not in bench.events()
 
 
+def test_exchanged__what_was_sent_before_is_open_again__the_gap_is_filled(bench: Bench) -> None:
+    """Between the look at the nonces and the sending: what stood behind the gap was replaced at ever higher fees."""
+    bench.signer.send_many([bench.mint(1)])
+    bench.stop_mining()
+    bench.node.call("anvil_rollback", 1)
+    with bench.mining():
+        with pytest.raises(RpcUnavailable, match=f"nonce {bench.first} of .* is open again"):
+            bench.signer.send_many([bench.mint(2)])
+        assert "replaced" not in bench.events()
+        assert bench.signer.settle()
+    assert (bench.balance(), bench.sent(), bench.journal.load()) == (2, 2, [])
+
+
 def test_lost_by_the_node__is_sent_again(bench: Bench, faulty: FaultyNode) -> None:
     """The node said that it took it, and forgot it."""
     faulty.loses_transactions = True
