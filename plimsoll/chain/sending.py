@@ -231,6 +231,7 @@ class CarefulSigner(Signer):
         """Receipts in the order of the entries, whichever version of each was mined; the journal is empty then."""
         found: dict[int, Receipt] = {}
         started = tried = time.monotonic()
+        gaps = 0
         while True:
             missing = [one for one in entries if one.nonce not in found]
             self._look_up(missing, found)
@@ -244,7 +245,14 @@ class CarefulSigner(Signer):
                 raise RpcUnavailable(f"{self.chain.uri}: {len(left)} of our transactions are not mined yet")
             if now - tried > self.limits.patience_seconds:
                 tried = now
-                self._refuse_stolen(left[0])
+                mined = self._refuse_stolen(left[0])
+                if mined < left[0].nonce:  # blocks were exchanged, and with them what had been mined before it
+                    gaps += 1
+                    if gaps > 1 and mined < entries[0].nonce:  # the first time it may be a node that is behind
+                        self.forget_nonce()
+                        raise RpcUnavailable(f"{self.chain.uri}: nonce {mined} of {self.address} is open again")
+                    found = {nonce: receipt for nonce, receipt in found.items() if nonce < mined}
+                    continue
                 entries = self._hurried(entries, {one.nonce for one in left})
             time.sleep(self.chain.poll_seconds)
         self.journal.save([])
@@ -261,15 +269,19 @@ class CarefulSigner(Signer):
             if raw is not None:
                 found[nonce] = Receipt.from_json(raw)
 
-    def _refuse_stolen(self, first: Entry) -> None:
-        """Raises UserError where somebody else's transaction took the nonce: then two processes share the key."""
-        if self.chain.nonce(self.address, "latest") > first.nonce:
+    def _refuse_stolen(self, first: Entry) -> int:
+        """The next nonce to be mined. Raises UserError where somebody else's transaction took that of the first: two
+        processes share the key.
+        """
+        mined = self.chain.nonce(self.address, "latest")
+        if mined > first.nonce:
             found: dict[int, Receipt] = {}
             self._look_up([first], found)  # it may have been mined since the last look
             if not found:
                 self.journal.save([])
                 self.forget_nonce()
                 raise UserError(f"nonce {first.nonce} of {self.address} was used by another sender; give each its key")
+        return mined
 
     def _hurried(self, entries: Sequence[Entry], nonces: set[int]) -> list[Entry]:
         """What a node lost is sent again as it was; what is stuck at a higher fee."""
