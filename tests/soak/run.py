@@ -13,9 +13,10 @@ from plimsoll.chain.rpc import RpcError, RpcUnavailable
 from plimsoll.chain.transactions import Chain
 from plimsoll.core.errors import UserError
 from plimsoll.index.follow import Index
-from plimsoll.index.mirror import Mirror
+from plimsoll.index.mirror import Mirror, MirrorBroken
 from plimsoll.index.store import open_store
 from plimsoll.keepers.operating import Operating
+from plimsoll.sdk.contracts import Contracts
 from tests.soak.crowd import Crowd
 from tests.soak.faults import Fault, Faults, plan
 from tests.soak.fleet import Fleet
@@ -52,6 +53,8 @@ class Ran:
     faults: list[Fault] = field(default_factory=list)
     exits: dict[str, int | None] = field(default_factory=dict)
     follower_troubles: int = 0
+    follower_rebuilds: int = 0
+    """How often events were missing, and the index was read anew."""
 
 
 def soak(setting: Setting, folder: Path, tell: Tell = lambda line: None) -> Verdict:
@@ -158,25 +161,36 @@ class Follower:
         self._ground, self._path, self._ran = ground, path, ran
         self._stop = threading.Event()
         self.broken: BaseException | None = None
-        self.mirror: Mirror
-        """Of the last block, once it is stopped."""
+        self.mirror: Mirror | None = None
+        """Of the last block, once it is stopped; None where something else than a node broke it."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         chain: Chain = Operating(nodes=tuple(node.url for node in self._ground.nodes)).chain()
         try:
-            with open_store(self._path) as store:
-                index = Index(self._ground.deployment.on(chain), store)
-                self.mirror = index.mirror
-                while not self._stop.wait(FOLLOW_SECONDS):
-                    self._update(index)
-                index.update()
-                self.mirror = index.mirror
+            contracts, is_done = self._ground.deployment.on(chain), False
+            while not is_done:
+                is_done = self._followed(contracts)
         except BaseException as error:
             self.broken = error
         finally:
             chain.close()
+
+    def _followed(self, contracts: Contracts) -> bool:
+        """Until it is stopped; False where events were missing, and it has to be read anew."""
+        path = self._path.with_suffix(f".{self._ran.follower_rebuilds}.duckdb")
+        with open_store(path) as store:
+            index = Index(contracts, store)
+            try:
+                while not self._stop.wait(FOLLOW_SECONDS):
+                    self._update(index)
+                index.update()
+            except MirrorBroken:
+                self._ran.follower_rebuilds += 1
+                return False
+            self.mirror = index.mirror
+        return True
 
     def _update(self, index: Index) -> None:
         try:
@@ -185,11 +199,9 @@ class Follower:
             self._ran.follower_troubles += 1
 
     def stop(self) -> None:
-        """Read to the newest block, and end. Raises what it ended with before."""
+        """Read to the newest block, and end."""
         self._stop.set()
         self._thread.join(60)
-        if self.broken is not None:
-            raise self.broken
 
 
 @contextmanager
@@ -198,5 +210,4 @@ def _following(ground: Ground, folder: Path, ran: Ran) -> Iterator[Follower]:
     try:
         yield follower
     finally:
-        follower._stop.set()
-        follower._thread.join(60)
+        follower.stop()

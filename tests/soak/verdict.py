@@ -53,7 +53,7 @@ class Verdict:
     figures: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
 
 
-def judge(ground: Ground, fleet: Fleet, crowd: Crowd, ran: Ran, followed: Mirror, tell: Tell) -> Verdict:
+def judge(ground: Ground, fleet: Fleet, crowd: Crowd, ran: Ran, followed: Mirror | None, tell: Tell) -> Verdict:
     """All checks, on the chain as it is now; the keepers have stopped."""
     verdict = Verdict(ran)
     contracts = ground.contracts
@@ -81,14 +81,14 @@ def judge(ground: Ground, fleet: Fleet, crowd: Crowd, ran: Ran, followed: Mirror
 # --- the checks ------------------------------------------------------------------------------------------------------
 
 
-def _mirrors(ground: Ground, crowd: Crowd, fresh: Mirror, followed: Mirror) -> list[str]:
+def _mirrors(ground: Ground, crowd: Crowd, fresh: Mirror, followed: Mirror | None) -> list[str]:
     """(a): word by word."""
     layout = layout_of(fresh, crowd.accounts)
     on_chain = stored(ground.contracts, layout)
     return [
-        f"the mirror {what} differs from the chain in {len(different)} accounts or markets"
+        f"the mirror {what} " + ("broke" if mirror is None else f"differs from the chain in {len(different)} places")
         for what, mirror in (("from block 0", fresh), ("that followed", followed))
-        if (different := mirrored(mirror, layout).differences(on_chain))
+        if mirror is None or (different := mirrored(mirror, layout).differences(on_chain))
     ]
 
 
@@ -229,6 +229,7 @@ def _load(
         ("sums added up", f"{found.sums:,}"),
         ("dust at the end", f"{found.dust:,} wei"),
         ("updates of the index that failed", f"{ran.follower_troubles:,}"),
+        ("times that events were missing in it, and it was read anew", f"{ran.follower_rebuilds:,}"),
     ]
 
 
