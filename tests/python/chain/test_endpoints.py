@@ -234,3 +234,13 @@ def test_compare__nobody_there__raises() -> None:
         fake.fails = AWAY
     with pytest.raises(RpcUnavailable, match="none of the 2 nodes"):
         pool.compare()
+
+
+def test_second_opinion__of_calls__is_the_second_nodes() -> None:
+    """A batch of liquidations is carried out at another node than said who may be liquidated."""
+    pool, (first, second) = pool_of("a", "b")
+    assert pool.second_opinion([("eth_call", [{}]), ("eth_call", [{}])]) == [second.name] * 2
+    assert not first.seen
+    assert pool.second_opinion([]) == []
+    second.fails = AWAY
+    assert pool.second_opinion([("eth_call", [{}])]) == [first.name]

@@ -9,6 +9,7 @@ import pytest
 
 from plimsoll.core.errors import UserError
 from plimsoll.core.units import WAD
+from plimsoll.index.store import SCHEMA
 from plimsoll.keepers.entry import (
     Start,
     execution_terms,
@@ -22,6 +23,7 @@ from plimsoll.keepers.entry import (
     run_liquidator,
 )
 from plimsoll.keepers.executor import Terms
+from plimsoll.keepers.operating import Operating
 from plimsoll.sdk.deployments import Deployment
 from tests.support.core import BTC, ETH
 from tests.support.deployment import MARKETS, World
@@ -114,3 +116,30 @@ def test_run__without_a_key__is_refused_unless_dry(world: World) -> None:
         run_executor(start(world))
     with pytest.raises(UserError, match="taking over needs a key"):
         run_liquidator(start(world, dry_run=True), "5")
+
+
+# --- where the index lies ------------------------------------------------------------------------------------------
+
+
+def index_files(world: World, tmp_path: Path, **options: Any) -> list[str]:
+    """Files that the ledger of a process opens, below the test's folder."""
+    ledger = Operating(**options).ledger(world.contracts, start(world).deployment)
+    with ledger._open():
+        return sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.duckdb"))
+
+
+def test_ledger__of_a_keeper__lies_beside_its_store(world: World, tmp_path: Path) -> None:
+    vault = world.contracts.vault.address[2:10].lower()
+    assert index_files(world, tmp_path, store=f"{tmp_path}/keepers.sqlite") == [f"index/-{vault}-{SCHEMA}/1.duckdb"]
+
+
+def test_ledger__folder_is_named__lies_there(world: World, tmp_path: Path) -> None:
+    [file] = index_files(world, tmp_path, store="redis://127.0.0.1:1/1", index=f"{tmp_path}/own")
+    assert file.startswith("own/")
+
+
+@pytest.mark.parametrize("options", [{"store": "none"}, {"index": "memory"}])
+def test_ledger__nothing_is_written_down__is_kept_in_memory(
+    world: World, tmp_path: Path, options: dict[str, str]
+) -> None:
+    assert index_files(world, tmp_path, **options) == []

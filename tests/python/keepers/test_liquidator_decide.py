@@ -21,6 +21,7 @@ from plimsoll.keepers.liquidations import (
     decide,
     deleveragings,
 )
+from plimsoll.risk import liquidation
 from plimsoll.risk.oracle import DOUBTFUL, GRACE
 from plimsoll.risk.state import State
 from plimsoll.sdk.snapshots import AccountSnapshot, MarketSnapshot, model_state
@@ -320,3 +321,59 @@ def test_deleveragings__refused_at_this_record__waits_for_the_next() -> None:
     poor = market(long=SIZE, pool_cash=50_000 * WAD, sequence=5)
     assert deleveragings(snapshot(markets=[poor], refused={(0, ETH): 5}), []) == []
     assert deleveragings(snapshot(markets=[poor], refused={(0, ETH): 4}), []) == [Deleverage(ETH)]
+
+
+# --- what is under way ---------------------------------------------------------------------------------------------
+
+
+def test_decide__one_is_under_way__the_others_see_what_it_does() -> None:
+    markets = [market(long=2 * SIZE, short=20 * SIZE)]
+    one, two = sick(markets, "0.6", number=1 << 96), sick(markets, "0.9", number=2 << 96)
+    first, second = decide(snapshot(one, two, markets=markets))
+    assert decide(snapshot(one, two, markets=markets, under_way=(first,))) == [second]
+    assert decide(snapshot(one, two, markets=markets, under_way=(first, second))) == []
+
+
+def test_decide__cap_taken_by_what_is_under_way__waits() -> None:
+    base = 250 * WAD
+    markets = [market(long=2 * base)]
+    one, two = (sick(markets, "0.2", number=number << 96, base=base) for number in (1, 2))
+    first, *_ = decide(snapshot(one, two, markets=markets))
+    assert isinstance(first, CloseOut)
+    left = decide(snapshot(one, two, markets=markets, under_way=(first,)))
+    cap = 333_333 * WAD * 8 // 10_000
+    assert first.size + sum(done.size for done in left if isinstance(done, CloseOut)) <= cap
+
+
+def test_decide__take_over_under_way__counts_toward_the_limit() -> None:
+    markets = capped(WAD // 10)
+    one, two = (sick(markets, "0.5", number=number << 96) for number in (1, 2))
+    limit = Capital(CAPITAL, max_notional=400_000 * WAD)
+    first, second = decide(snapshot(one, two, markets=markets, taker=taker(markets)), limit)
+    assert isinstance(first, TakeOver)
+    assert isinstance(second, TakeOver)
+    again = decide(snapshot(one, two, markets=markets, taker=taker(markets), under_way=(first,)), limit)
+    assert again == [second]
+
+
+def test_decide__window_is_full__the_model_is_asked_once_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand that wait for the next window cost no forecast each."""
+    markets = capped(WAD // 10)
+    accounts = [sick(markets, "0.5", number=number << 96) for number in range(1, 9)]
+    asked = []
+    real = liquidation.liquidate
+
+    def liquidate(*args: object) -> object:
+        asked.append(args)
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(liquidation, "liquidate", liquidate)
+    assert decide(snapshot(*accounts, markets=markets)) == []
+    assert len(asked) == 1
+
+
+def test_deleveragings__under_way__are_not_sent_again() -> None:
+    poor = market(long=SIZE, pool_cash=50_000 * WAD)
+    assert deleveragings(snapshot(markets=[poor], under_way=(Deleverage(ETH),)), []) == []
+    closing = CloseOut(TRADER, ETH, WAD, 0)
+    assert deleveragings(snapshot(sick([poor]), markets=[poor], under_way=(closing,)), []) == []
