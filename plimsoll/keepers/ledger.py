@@ -6,8 +6,11 @@ a file of its own, the first of a folder that nobody else has open, so that a re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import duckdb
 
 from plimsoll.chain.endpoints import RpcPool
 from plimsoll.chain.transactions import Block
@@ -16,6 +19,7 @@ from plimsoll.index.duck import MEMORY, Duck
 from plimsoll.index.follow import Index
 from plimsoll.index.mirror import Mirror, MirrorBroken
 from plimsoll.index.store import Store
+from plimsoll.keepers.store import StoreUnavailable
 from plimsoll.sdk.contracts import Contracts
 
 FILES = 32
@@ -67,10 +71,12 @@ class Ledger:
     def at(self, block: Block) -> Mirror:
         """The mirror as of a block; where the node lags behind what was read before, as of that.
 
-        Raises Broken where an event doesn't follow from those before it, RpcUnavailable.
+        Raises Broken where an event doesn't follow from those before it, RpcUnavailable, StoreUnavailable where the
+        tables can't be written: they are opened again the next time.
         """
         if block.hash != self._at:
-            self._read_on(block.number)
+            with self._written():
+                self._read_on(block.number)
             self._at = block.hash
         return self.index.mirror
 
@@ -96,6 +102,16 @@ class Ledger:
         except MirrorBroken as error:
             self._index = None
             raise Broken(f"the events don't follow from each other: {error}") from None
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:  # the disk is full, say
+            with suppress(duckdb.Error):
+                self.close()
+            self._store = self._index = None
+            raise StoreUnavailable(f"index: {' '.join(str(error).split())}") from None
 
     def _read_on(self, block: int) -> None:
         try:

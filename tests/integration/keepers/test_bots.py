@@ -37,6 +37,7 @@ class Fleet:
             **build_environment(),
             "PLIMSOLL_DEPLOYMENT": str(stage.devnet.manifest_path),
             "PLIMSOLL_STORE": str(folder / "keepers.sqlite"),
+            "PLIMSOLL_INDEX_FOLDER": str(folder / "index"),
         }
 
     def start(self, command: str, job: str, *extra: str, account: str | None = None, **variables: str) -> Bot:
