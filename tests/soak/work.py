@@ -23,6 +23,7 @@ from plimsoll.sdk.history import OpenOrder, OrderTracker
 
 CHUNK = 200
 CALL_GAS = 3_000_000
+NOTHING_LEFT = "nothing left to reduce"
 
 
 @dataclass(slots=True)
@@ -128,7 +129,8 @@ def why_open(
     contracts: Contracts, orders: Sequence[OpenOrder], blocks: Mapping[int, int], sender: str
 ) -> dict[bytes, str]:
     """What the order book would have said to their execution at a block of each market; "" where it had done it.
-    Those of markets without such a block are left out.
+
+    Those of markets without such a block are left out. NOTHING_LEFT for an order whose end nobody is paid for.
     """
     book, found = contracts.order_book, {}
     wanted, requests = [one for one in orders if one.order.market_id in blocks], []
@@ -141,7 +143,15 @@ def why_open(
         if error is not None and not isinstance(error, Reverted):
             raise error
         found[one.hash] = "" if error is None else error.name
+        if error is None and one.order.reduce_only and not _held(contracts, one, blocks[one.order.market_id]):
+            found[one.hash] = NOTHING_LEFT
     return found
+
+
+def _held(contracts: Contracts, one: OpenOrder, block: int) -> int:
+    """What its account has in its market, WAD base."""
+    base, _, _ = contracts.market.call("position", one.order.account, one.order.market_id, block=block)
+    return int(base)
 
 
 def dollars(wei: int, eth_price: int) -> int:
