@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/tools/bin:$(PATH)
 export SOLCX_BINARY_PATH ?= $(or $(patsubst %/solc-v0.8.37,%,$(wildcard $(HOME)/.solcx/solc-v0.8.37)),$(CURDIR)/tools/solc)
 
-.PHONY: bootstrap build test test-deep lint fmt gas bench-book bench-health bench-liquidations demo drills devnet study-cascades drill-forced-exit clean
+.PHONY: bootstrap build test test-deep lint fmt gas bench-book bench-health bench-liquidations soak demo drills devnet study-cascades drill-forced-exit clean
 
 bootstrap:
 	@$(PYTHON) tools/bootstrap.py
@@ -41,6 +41,9 @@ bench-health: build
 
 bench-liquidations: build
 	@$(RUN) -m tests.bench.liquidations
+
+soak: build
+	@$(RUN) -m tests.soak --write
 
 demo: build
 	@$(RUN) -m plimsoll.replay

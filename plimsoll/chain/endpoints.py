@@ -26,6 +26,8 @@ T = TypeVar("T")
 REST = Retry(attempts=1, first_wait_seconds=0.5, max_wait_seconds=30.0)
 """How long a node rests after a failure, doubling with each in a row."""
 MAX_LAG_BLOCKS = 5
+OWN_TROUBLE = -32603
+"""JSON-RPC's internal error: says nothing of what was asked, where another node answers it."""
 DEPTH_BLOCKS = 3
 """How far below the lowest head nodes are compared: the newest blocks may still differ honestly."""
 
@@ -197,7 +199,12 @@ class RpcPool(RpcClient):
     def _ask(self, endpoint: Endpoint, ask: Callable[[RpcClient], T]) -> T:
         try:
             answer = ask(endpoint.rpc)
-        except RpcError:  # it answered
+            if len(self.endpoints) > 1 and isinstance(answer, list) and answer and all(map(_is_ill, answer)):
+                raise _ill(endpoint, answer[0])
+        except RpcError as error:  # it answered
+            if len(self.endpoints) > 1 and _is_ill(error):
+                self._note(endpoint, ill := _ill(endpoint, error))
+                raise ill from None
             self._note(endpoint, None)
             raise
         except RpcUnavailable as error:
@@ -227,6 +234,15 @@ def _said(rpc: RpcClient, block: int, calls: Sequence[tuple[str, Sequence[Any]]]
     head, *rest = rpc.batch(asked, raise_errors=False)
     found = head["hash"] if isinstance(head, dict) else "none"
     return "|".join([found, *(one if isinstance(one, str) else "refused" for one in rest)])
+
+
+def _is_ill(answer: Any) -> bool:
+    """Whether a node speaks of a trouble of its own instead of an answer."""
+    return isinstance(answer, RpcError) and answer.code == OWN_TROUBLE and "revert" not in answer.message.lower()
+
+
+def _ill(endpoint: Endpoint, error: RpcError) -> RpcUnavailable:
+    return RpcUnavailable(f"{endpoint.name}: {error.message}")
 
 
 def _verdict(answers: Sequence[Any]) -> tuple[bool, ...]:

@@ -79,6 +79,8 @@ class CarefulSigner(Signer):
         self._unknown_since = 0.0
         self._flight: list[Entry] = []
         """What was sent and isn't known to be mined, by ascending nonces."""
+        self._behind: list[Entry] = []
+        """What was sent with it and is mined: where blocks are exchanged it has to be sent again."""
         self._arrived: dict[int, Receipt] = {}
         """Mined, and not told to anybody yet."""
         self._moved = self._tried = 0.0
@@ -215,6 +217,8 @@ class CarefulSigner(Signer):
     def _take_off(self, entries: Sequence[Entry]) -> None:
         """From now on these are under way; written down first."""
         self.journal.save(entries)
+        if not self._flight:
+            self._behind = []
         self._flight = list(entries)
         self.account.pending = len(entries)
 
@@ -241,6 +245,7 @@ class CarefulSigner(Signer):
         now = time.monotonic()
         if found:
             self._moved = self._tried = now
+            self._behind += [one for one in self._flight if one.nonce in found]
             self._take_off([one for one in self._flight if one.nonce not in found])
         if not self._flight:
             return
@@ -249,8 +254,24 @@ class CarefulSigner(Signer):
             raise RpcUnavailable(f"{self.chain.uri}: {len(self._flight)} of our transactions are not mined yet")
         if now - self._tried > self.limits.patience_seconds:
             self._tried = now
-            self._refuse_stolen(self._flight[0])
+            mined = self._refuse_stolen(self._flight[0])
+            if mined < self._flight[0].nonce:
+                self._reopen(mined)
             self._hurry()
+
+    def _reopen(self, mined: int) -> None:
+        """Blocks were exchanged, and what had been mined before the flight is open again: it is of the flight again.
+
+        Raises RpcUnavailable where that was sent before the flight began: `settle` fills such a gap.
+        """
+        again = [one for one in self._behind if one.nonce >= mined]
+        if not again or again[0].nonce != mined:
+            self.forget_nonce()
+            raise RpcUnavailable(f"{self.chain.uri}: nonce {mined} of {self.address} is open again")
+        for one in again:
+            self._arrived.pop(one.nonce, None)
+        self._behind = [one for one in self._behind if one.nonce < mined]
+        self._take_off([*again, *self._flight])
 
     def _look_up(self, entries: Sequence[Entry], found: dict[int, Receipt]) -> None:
         wanted = [(one.nonce, tx_hash) for one in entries for tx_hash in one.hashes]
@@ -259,15 +280,19 @@ class CarefulSigner(Signer):
             if raw is not None:
                 found[nonce] = Receipt.from_json(raw)
 
-    def _refuse_stolen(self, first: Entry) -> None:
-        """Raises UserError where somebody else's transaction took the nonce: then two processes share the key."""
-        if self.chain.nonce(self.address, "latest") > first.nonce:
+    def _refuse_stolen(self, first: Entry) -> int:
+        """The next nonce to be mined. Raises UserError where somebody else's transaction took that of the first: two
+        processes share the key.
+        """
+        mined = self.chain.nonce(self.address, "latest")
+        if mined > first.nonce:
             found: dict[int, Receipt] = {}
             self._look_up([first], found)  # it may have been mined since the last look
             if not found:
                 self._take_off([])
                 self.forget_nonce()
                 raise UserError(f"nonce {first.nonce} of {self.address} was used by another sender; give each its key")
+        return mined
 
     def _hurry(self) -> None:
         """What a node lost is sent again as it was. The first of all, and whatever offers less than blocks cost by

@@ -8,7 +8,7 @@ and nothing is sent that costs more than it pays.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plimsoll.chain.contracts import decode_logs
@@ -109,7 +109,7 @@ class Executor:
     ) -> None:
         """`lead_seconds` is how much later than the newest block a transaction is executed at the earliest.
 
-        `prices`: where to get one that an order is refused for the want of.
+        `prices`: where to get one that an order is refused for the want of, or would be in the next block.
         """
         if not 1 <= max_batch <= 40:
             raise UserError(f"max batch {max_batch} does not lie between 1 and 40")
@@ -123,6 +123,10 @@ class Executor:
         self._costs = Costs()
         self._purse = None if signer is None else Purse(ids.pack(signer.address))
         self._now = 0
+        self._head: Block | None = None
+        self._interval = lead_seconds
+        """Seconds between blocks, as they were last."""
+        self._markets: Mapping[int, MarketSnapshot] = {}
         self._left: set[bytes] = set()
         self._left_count = 0
         self._restart()
@@ -145,6 +149,8 @@ class Executor:
     def observe(self, block: Block) -> Snapshot:
         self._follow(block)
         markets = read_markets(self.contracts, block)
+        self._measure(block)
+        self._markets = markets
         self._now, self._costs = block.timestamp, self._read_costs(block, markets.get(self.terms.eth_market or 0))
         snapshot = Snapshot(
             now=block.timestamp,
@@ -163,6 +169,13 @@ class Executor:
             if not size_of(one.order, held):  # nothing to reduce: its account may come back to this market
                 self._patience.refuse(one.hash, _sequence(markets[one.order.market_id]), MAX_RECORDS_DEAD)
         return replace(snapshot, waiting=tuple(waiting), siblings=self._siblings(waiting), held=held)
+
+    def _measure(self, block: Block) -> None:
+        """How far apart blocks are."""
+        last, self._head = self._head, block
+        if last is not None and block.number > last.number:
+            passed = (block.timestamp - last.timestamp) // (block.number - last.number)
+            self._interval = max(self.lead_seconds, passed)
 
     def _follow(self, block: Block) -> None:
         logs = self._follower.poll(block.number)
@@ -205,11 +218,11 @@ class Executor:
         """What the orders' accounts hold in their markets, WAD base; our own cash along."""
         holders = list(dict.fromkeys((one.order.account, one.order.market_id) for one in orders))
         calls = [self.contracts.market.prepare("position", *holder) for holder in holders]
-        own = self._purse
-        ours = [] if own is None else [self.contracts.vault.prepare("cashOf", own.account)]
-        positions = self.contracts.chain.read([*calls, *ours], block=block.number)
-        if own is not None:
-            own.cash = positions.pop()
+        if calls and self._purse is not None:
+            calls.append(self.contracts.vault.prepare("cashOf", self._purse.account))
+        positions = self.contracts.chain.read(calls, block=block.number)
+        if calls and self._purse is not None:
+            self._purse.cash = positions.pop()
         return {holder: int(found[0]) for holder, found in zip(holders, positions, strict=True)}
 
     def decide(self, snapshot: Snapshot) -> list[Decision]:
@@ -237,7 +250,8 @@ class Executor:
         if isinstance(action, Leave):
             self._leave(action.describe(), action.orders, log)
             return None
-        prepared = self._simulated(_Prepared(action, list(action.orders), list(action.rewards), {}), log)
+        fresh = _Prepared(action, list(action.orders), list(action.rewards), self._brought(action))
+        prepared = self._simulated(fresh, log)
         if not prepared.orders:
             return None
         reward, cost = sum(prepared.rewards), prepared.cost(self._costs)
@@ -246,6 +260,15 @@ class Executor:
             self._leave(kept.describe(), kept.orders, log)
             return None
         return prepared
+
+    def _brought(self, action: Batch) -> dict[int, bytes]:
+        """What waited for its price wants a record of the last seconds: one too old by the next block is made anew."""
+        market = self._markets.get(action.market_id)
+        if not isinstance(action, Trigger) or market is None or market.newest is None:
+            return {}
+        age = self._now + self._interval - market.newest.published_at
+        item = self._price(action.market_id) if age > market.orders.settlement_window else None
+        return {} if item is None else {action.market_id: item}
 
     def _leave(self, fields: Fields, orders: Iterable[OpenOrder], log: Log) -> None:
         """Said once an order, and counted."""

@@ -9,10 +9,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from plimsoll.chain.sending import CarefulSigner
+from plimsoll.chain.sending import CarefulSigner, Limits
 from plimsoll.chain.transactions import Block, Signer
 from plimsoll.keepers.checks import Checks
-from plimsoll.keepers.claims import CLAIM_SECONDS, Claims, claims_of
+from plimsoll.keepers.claims import CLAIM_SECONDS, WORK_PATIENCES, Claims, claims_of
 from plimsoll.keepers.ledger import Broken
 from plimsoll.keepers.store import Store, StoreUnavailable
 
@@ -42,7 +42,7 @@ class Guard:
         self.is_standby = False
         """Whether somebody else sends from our address."""
         self.store_is_up = True
-        self._claims = None if store is None else Claims(store)
+        self._claims = None if store is None else Claims(store, _claim_seconds(signer))
         self._beat_at = float("-inf")
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         if isinstance(signer, CarefulSigner):
@@ -52,6 +52,8 @@ class Guard:
 
     def watch(self, block: Block) -> None:
         """Raises Halted while the breaker is open, StoreUnavailable, and what `Checks.look` raises of its nodes."""
+        if self._claims is not None:
+            self._claims.begin()
         if self.halted:
             raise Halted(self.halted)
         if self.store is not None and (note := self._ask(lambda store: store.get(TRIPPED))):
@@ -135,6 +137,9 @@ class Guard:
         """Right before something is sent."""
         if not self.may_send():
             raise StoreUnavailable("another process sends from our address by now; nothing was sent")
+        claims = self._claims
+        if claims is not None and not self._ask(lambda _: claims.prolong()):
+            raise StoreUnavailable("another keeper has our work in hand by now; nothing was sent")
 
     def _ask(self, ask: Any) -> Any:
         assert self.store is not None
@@ -145,6 +150,12 @@ class Guard:
             raise
         self.store_is_up = True
         return answer
+
+
+def _claim_seconds(signer: Signer | None) -> float:
+    """How long work is claimed: until a transaction for it was sent again, which prolongs the claim."""
+    limits = signer.limits if isinstance(signer, CarefulSigner) else Limits()
+    return limits.patience_seconds * WORK_PATIENCES
 
 
 def _work(action: Any) -> list[str]:

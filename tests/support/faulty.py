@@ -7,15 +7,16 @@ with FaultyNode(node.url) as faulty:
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 Lie = Callable[[str, list[Any], Any], Any]
 """A method, its parameters and the true result to what is answered."""
@@ -37,6 +38,8 @@ class FaultyNode(ThreadingHTTPServer):
         self.limits = 0
         """So many requests are answered with 429 first."""
         self.retry_after = ""
+        self.errors = 0
+        """So many requests are answered with an error of the node's own, each call in them."""
         self.cuts = 0
         """Of so many requests the connection is cut after they arrived, and before the node had them."""
         self.lost_answers = 0
@@ -47,6 +50,7 @@ class FaultyNode(ThreadingHTTPServer):
         """It says that it took them, and forgets them."""
         self.lie: Lie | None = None
         self.methods: Counter[str] = Counter()
+        self._local = threading.local()
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property
@@ -68,17 +72,36 @@ class FaultyNode(ThreadingHTTPServer):
 
     def forward(self, body: Any) -> Any:
         """What the node says."""
-        request = urllib.request.Request(
-            self.target, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.loads(response.read())
+        return json.loads(self._post(json.dumps(body).encode()))
 
-    def answer(self, body: Any) -> Any:
+    def answer(self, raw: bytes) -> bytes:
+        """What it says to a request, as it comes and goes."""
+        body = json.loads(raw)
         calls = body if isinstance(body, list) else [body]
         self.methods.update(call["method"] for call in calls)
+        if not (self.lag or self.lie or self.loses_transactions):
+            return self._post(raw)
+        return json.dumps(self._answers(body, calls)).encode()
+
+    def _answers(self, body: Any, calls: list[dict[str, Any]]) -> Any:
         answers = [self._one(call) for call in calls]
         return answers if isinstance(body, list) else answers[0]
+
+    def _post(self, body: bytes) -> bytes:
+        """The node's answer, over a connection that each thread keeps; a new one where that was closed meanwhile."""
+        for attempt in range(2):
+            kept: tuple[str, http.client.HTTPConnection] | None = getattr(self._local, "kept", None)
+            if kept is None or kept[0] != self.target:
+                kept = self.target, http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=30)
+                self._local.kept = kept
+            try:
+                kept[1].request("POST", "/", body, {"Content-Type": "application/json"})
+                return kept[1].getresponse().read()
+            except (OSError, http.client.HTTPException):
+                kept[1].close()
+                if attempt:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def _one(self, call: dict[str, Any]) -> dict[str, Any]:
         method, params = call["method"], list(call.get("params", []))
@@ -115,10 +138,11 @@ class FaultyNode(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: FaultyNode
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         node = self.server
         if node.cuts > 0:
             node.cuts -= 1
@@ -128,9 +152,13 @@ class _Handler(BaseHTTPRequestHandler):
             node.limits -= 1
             self._send(429, b"slow down", {"Retry-After": node.retry_after} if node.retry_after else {})
             return
+        if node.errors > 0:
+            node.errors -= 1
+            self._send(200, refused(body), {})
+            return
         if node.stall_seconds:
             time.sleep(node.stall_seconds)
-        content = json.dumps(node.answer(body)).encode()
+        content = node.answer(body)
         if node.lost_answers > 0:
             node.lost_answers -= 1
             self.close_connection = True
@@ -147,3 +175,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def refused(raw: bytes) -> bytes:
+    """A request's answer where the node has a trouble of its own, and not with what was asked."""
+    body = json.loads(raw)
+    calls = body if isinstance(body, list) else [body]
+    error = {"code": -32603, "message": "internal error"}
+    answers = [{"jsonrpc": "2.0", "id": call["id"], "error": error} for call in calls]
+    return json.dumps(answers if isinstance(body, list) else answers[0]).encode()

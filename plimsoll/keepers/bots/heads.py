@@ -13,10 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from ape.logging import logger
+from redis.exceptions import RedisError
+from silverback.exceptions import StartupFailure
 from silverback.main import TaskData
 from silverback.runner import BaseRunner
 from silverback.state import Datastore, StateSnapshot
-from silverback.types import SilverbackID
+from silverback.types import SilverbackID, TaskType
+from taskiq.exceptions import TaskiqError
 
 from plimsoll.chain.ape_account import chain_of
 from plimsoll.chain.rpc import RpcError, RpcUnavailable
@@ -28,6 +31,8 @@ IDLE_SECONDS = 5.0
 """Without a new block a round is asked for all the same: what failed is tried again."""
 LOST_SECONDS = 180.0
 """After which a task counts as lost with its worker."""
+ANSWER_SECONDS, ATTEMPTS = 5.0, 24
+"""The same of the tasks that a start consists of, which are asked for again: they change nothing."""
 
 
 class NoState(Datastore):
@@ -50,6 +55,23 @@ class HeadRunner(BaseRunner):
         nodes = operating.nodes or (chain_of(bot.provider).rpc.url,)
         self._chain: Chain = replace(operating, nodes=nodes).chain()
 
+    async def run_system_task(self, task_type: TaskType, *args: Any, raise_on_error: bool = True) -> Any:
+        """Silverback would wait for ever where the worker that had it in hand was killed, or Redis lost it."""
+        for _ in range(ATTEMPTS):
+            task = super().run_system_task(task_type, *args, raise_on_error=raise_on_error)
+            try:
+                return await asyncio.wait_for(task, ANSWER_SECONDS)
+            except TimeoutError:
+                continue
+            except (TaskiqError, RedisError):
+                await asyncio.sleep(ANSWER_SECONDS)
+        seconds = ATTEMPTS * ANSWER_SECONDS
+        raise StartupFailure(f"no worker did {task_type.name} in {seconds:g} s; does one run? does Redis?")
+
+    async def shutdown(self) -> None:
+        """There is no state to save and no task for the end: nothing that a worker, gone already, could hold up."""
+        await self.bot.broker.shutdown()
+
     async def _block_task(self, task_data: TaskData) -> None:
         loop = asyncio.get_running_loop()
         last, asked = "", 0.0
@@ -68,6 +90,8 @@ class HeadRunner(BaseRunner):
             await asyncio.wait_for(self.run_task(task_data, _block(raw)), LOST_SECONDS)
         except TimeoutError:
             logger.warning(f"a round was not finished in {LOST_SECONDS:g} s; was its worker stopped?")
+        except (TaskiqError, RedisError) as error:  # the next one is asked for all the same
+            logger.warning(f"no round: {' '.join(str(error).split()) or type(error).__name__}; is Redis running?")
 
     async def _event_task(self, task_data: TaskData) -> None:
         raise NotImplementedError("these bots look at blocks alone")

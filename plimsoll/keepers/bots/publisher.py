@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from plimsoll.core.errors import UserError
-from plimsoll.keepers.bots.wiring import make_bot, variable, whole_number
-from plimsoll.keepers.entry import Start, keys_from_environment, make_publisher, price_source
+from plimsoll.keepers.bots.wiring import make_bot, signing_keys, variable, whole_number
+from plimsoll.keepers.entry import Start, make_publisher, price_source
 from plimsoll.keepers.publisher import Publisher
 from plimsoll.keepers.publishing import Cadence
 
@@ -17,10 +17,7 @@ def make(start: Start) -> Publisher:
         raise UserError("publisher: PLIMSOLL_PRICE_FILE is not set")
     source = price_source(start.deployment.markets, file=Path(file))
     cadence = Cadence(whole_number("PLIMSOLL_EVERY", 10), whole_number("PLIMSOLL_MOVE_BPS", 10))
-    beacons, streams = (
-        keys_from_environment([name] if variable(name) else [])
-        for name in ("PLIMSOLL_BEACON_KEYS", "PLIMSOLL_STREAM_KEYS")
-    )
+    beacons, streams = signing_keys()
     return make_publisher(start, beacons, source, cadence, stream_keys=streams)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,14 @@ from typing import Any
 from ape import chain as ape_chain
 from ape.logging import LogLevel, logger
 from silverback import SilverbackBot
+from silverback.main import SharedState
 from silverback.settings import Settings
 
 from plimsoll.chain.ape_account import chain_of, signer_from
 from plimsoll.chain.transactions import Chain, Signer
 from plimsoll.core.errors import UserError
 from plimsoll.keepers.bots.worker import Make, Worker
-from plimsoll.keepers.entry import Start, make_start
+from plimsoll.keepers.entry import Start, keys_from_environment, make_start
 from plimsoll.keepers.operating import Operating
 from plimsoll.sdk.deployments import FOLDER, find, load
 
@@ -38,11 +41,20 @@ def is_on(name: str) -> bool:
     return variable(name) not in ("", "0")
 
 
+def signing_keys() -> tuple[list[str], list[str]]:
+    """Keys that sign beacons, and those that sign streams."""
+    names = ("PLIMSOLL_BEACON_KEYS", "PLIMSOLL_STREAM_KEYS")
+    beacons, streams = (keys_from_environment([name] if variable(name) else []) for name in names)
+    return beacons, streams
+
+
 def make_bot(name: str, make: Make) -> SilverbackBot:
     """A bot that does a round of the job for every block."""
     # Silverback logs its settings at INFO, and the broker's address may hold a password
     logger.set_level(LogLevel.WARNING)
     bot = SilverbackBot(Settings(BOT_NAME=variable("SILVERBACK_BOT_NAME", name)))
+    # Silverback's runner gives it to one worker, once: the others, and whoever is started later, would fail each task
+    bot.state = SharedState()
     worker = Worker(lambda: _start(bot), make)
 
     async def on_block(block: Any) -> dict[str, int]:
@@ -53,6 +65,8 @@ def make_bot(name: str, make: Make) -> SilverbackBot:
 
     @bot.on_worker_startup()
     async def on_worker_startup(state: Any) -> None:
+        if bot.broker.is_worker_process:  # a runner has handlers of its own
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # leave by `on_worker_shutdown`
         await asyncio.to_thread(worker.runner)
 
     @bot.on_worker_shutdown()

@@ -13,12 +13,11 @@ from plimsoll.devnet.boot import Devnet, boot_devnet
 from plimsoll.index.mirror import Mirror
 from plimsoll.replay.onchain import OnChain, deployment_of
 from plimsoll.replay.run import OPENING_SECONDS, Replay
-from plimsoll.replay.stored import Layout, Ledger
+from plimsoll.replay.stored import Ledger
 from plimsoll.risk.scenario import prices
-from plimsoll.risk.state import Account
 from plimsoll.sdk.contracts import Contracts
-from plimsoll.sdk.slots import balance_word, market_words, position_words
 from tests.python.replay.setting import crash, scenario
+from tests.support.mirrored import layout_of, mirrored, stored
 
 HABITS = {"book_share": WAD // 2, "stop_share": WAD // 3, "relayed_share": WAD // 2, "delegate_share": WAD // 4}
 
@@ -33,28 +32,8 @@ class Traded:
 
     def at_chain(self, mirror: Mirror) -> tuple[Ledger, Ledger]:
         """(what the contracts store, what the mirror says) of all accounts that either knows of."""
-        accounts = sorted({*mirror.monitor.accounts, *self.replay.mirror.model.state.accounts})
-        markets = sorted(mirror.markets)
-        layout = Layout(accounts, [(account, market) for account in accounts for market in markets], markets)
-        vault, market = self.contracts.vault.address, self.contracts.market.address
-        calls = [(vault, slot) for slot in layout.vault_slots] + [(market, slot) for slot in layout.market_slots]
-        raws = self.devnet.chain.rpc.batch([("eth_getStorageAt", [to, hex(slot), "latest"]) for to, slot in calls])
-        words = [int(raw, 16) for raw in raws]
-        cut = len(layout.vault_slots)
-        return layout.read(words[:cut], words[cut:]), mirrored(mirror, layout)
-
-
-def mirrored(mirror: Mirror, layout: Layout) -> Ledger:
-    balances = {}
-    for account in layout.accounts:
-        slot = Account()
-        slot.cash, slot.reserved, slot.markets = mirror.monitor.balance(account)
-        balances[account] = balance_word(slot)
-    return Ledger(
-        balances,
-        {holding: position_words(mirror.monitor.position(*holding)) for holding in layout.holdings},
-        {market: market_words(mirror.markets[market]) for market in layout.market_ids},
-    )
+        layout = layout_of(mirror, self.replay.mirror.model.state.accounts)
+        return stored(self.contracts, layout), mirrored(mirror, layout)
 
 
 @contextmanager

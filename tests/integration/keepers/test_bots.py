@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from plimsoll.chain.build import ROOT, build_environment
 from plimsoll.devnet.accounts import STREAM_QUORUM, publisher_keys, stream_keys
@@ -79,7 +81,9 @@ def test_bots__one_process_each__publish_and_execute(stage: Stage, fleet: Fleet)
     assert stage.sent_by("keeper") == 1
 
 
-def test_fleet__two_workers_over_redis__one_killed__all_is_done_once(stage: Stage, fleet: Fleet) -> None:
+def test_fleet__two_workers_over_redis__one_killed_and_one_stopped__all_is_done_once(
+    stage: Stage, fleet: Fleet
+) -> None:
     stage.start("publisher", "provider")
     stage.start("executor", "carol")
     accounts = open_positions(stage, 12)
@@ -92,7 +96,13 @@ def test_fleet__two_workers_over_redis__one_killed__all_is_done_once(stage: Stag
         crash(stage)
         until("somebody has begun", lambda: any(bot.said("closed out") for bot in workers.values()), 40)
         workers["keeper"].kill()
+        workers["keeper"] = fleet.start("worker", "liquidator", "-w", "1", account="keeper")
+        workers["keeper"].wait_for("started", seconds=START_SECONDS)
+        workers["bob"].process.send_signal(signal.SIGTERM)
+        assert workers["bob"].process.wait(60) == 0
+        workers["bob"].wait_for("stopped")  # and gave back what it had claimed
         crash(stage, 2_380)
+        # by a worker that Silverback's runner never told of anything: it was started long before
         until("all are healthy", lambda: not unhealthy(stage, accounts), START_SECONDS)
         assert stage.reverted("keeper") == stage.reverted("bob") == []
         done = close_outs(stage)
@@ -103,10 +113,62 @@ def test_fleet__two_workers_over_redis__one_killed__all_is_done_once(stage: Stag
         assert heads.process.wait(60) == 0
 
 
+def test_queue__no_task_for_a_while_and_redis_gone__the_worker_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """taskiq-redis's own list ended its worker after five seconds without a task, and with Redis."""
+    from plimsoll.keepers.bots import queue
+
+    monkeypatch.setattr(queue, "ASK_SECONDS", 1)
+
+    async def listens(redis: RedisServer) -> bytes:
+        broker = queue.TaskQueue(redis.url, queue_name="bot")
+        task = asyncio.ensure_future(anext(broker.listen()))
+        await asyncio.sleep(1.5)
+        redis.stop()
+        await asyncio.sleep(0.5)
+        redis.start()
+        with Redis(port=redis.port) as client:
+            client.lpush("bot", b"a round")
+        found = await asyncio.wait_for(task, 20)
+        await broker.shutdown()
+        return found
+
+    with RedisServer(tmp_path) as redis:
+        assert asyncio.run(listens(redis)) == b"a round"
+
+
+def test_heads__first_task_lost_with_its_worker__is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silverback waited for its answer for ever."""
+    from silverback.exceptions import StartupFailure
+    from silverback.runner import BaseRunner
+    from silverback.types import TaskType
+
+    from plimsoll.keepers.bots import heads
+
+    asked: list[TaskType] = []
+
+    async def ask(self: BaseRunner, task: TaskType, *args: object, raise_on_error: bool = True) -> str:
+        asked.append(task)
+        if len(asked) < 3:
+            await asyncio.sleep(60)
+        return "the answer"
+
+    monkeypatch.setattr(BaseRunner, "run_system_task", ask)
+    monkeypatch.setattr(heads, "ANSWER_SECONDS", 0.05)
+    runner = heads.HeadRunner.__new__(heads.HeadRunner)
+    assert asyncio.run(runner.run_system_task(TaskType.SYSTEM_CONFIG)) == "the answer"
+    assert len(asked) == 3
+    monkeypatch.setattr(heads, "ATTEMPTS", 2)
+    asked.clear()
+    with pytest.raises(StartupFailure, match="no worker did SYSTEM_CONFIG"):
+        asyncio.run(runner.run_system_task(TaskType.SYSTEM_CONFIG))
+
+
 def settings(url: str) -> dict[str, Any]:
     """As docs/keepers.md has it."""
     return {
-        "SILVERBACK_BROKER_CLASS": "taskiq_redis:ListQueueBroker",
+        "SILVERBACK_BROKER_CLASS": "plimsoll.keepers.bots.queue:TaskQueue",
         "SILVERBACK_BROKER_KWARGS": json.dumps({"url": url, "queue_name": "liquidator"}),
         "SILVERBACK_RESULT_BACKEND_CLASS": "taskiq_redis:RedisAsyncResultBackend",
         "SILVERBACK_RESULT_BACKEND_KWARGS": json.dumps({"redis_url": url, "result_ex_time": 600}),

@@ -97,6 +97,29 @@ def test_call__all_away__raises_and_still_tries_the_one_that_rests() -> None:
     assert first.seen["eth_call"] == second.seen["eth_call"] == 2
 
 
+def test_call__internal_error_of_the_first__the_second_answers() -> None:
+    """A node that said so to everything kept a keeper from its work, although there was another one."""
+    pool, (first, second) = pool_of("first", "second")
+    first.fails = RpcError("eth_call", -32603, "internal error")
+    assert pool.call("eth_gasPrice") == second.name
+    assert pool.batch([("eth_gasPrice", []), ("eth_gasPrice", [])]) == [second.name] * 2
+    assert not pool.endpoints[0].is_healthy
+    second.fails = first.fails
+    with pytest.raises(RpcUnavailable, match="internal error"):
+        pool.call("eth_gasPrice")
+    alone, [only] = pool_of("only")
+    only.fails = first.fails
+    with pytest.raises(RpcError, match="internal error"):
+        alone.call("eth_gasPrice")
+
+
+def test_batch__internal_error_of_one_call__is_an_answer() -> None:
+    pool, (first, _) = pool_of("first", "second")
+    first.answers["eth_call"] = RpcError("eth_call", -32603, "internal error")
+    found = pool.batch([("eth_call", []), ("eth_gasPrice", [])], raise_errors=False)
+    assert [type(found[0]), found[1]] == [RpcError, first.name]
+
+
 def test_call__refused__is_an_answer_and_asks_nobody_else() -> None:
     pool, (first, second) = pool_of("a", "b")
     first.answers["eth_call"] = RpcError("eth_call", 3, "execution reverted")

@@ -243,6 +243,59 @@ def test_dropped__is_sent_again_as_it_was(bench: Bench) -> None:
     assert (bench.balance(), bench.sent()) == (1, 1)
 
 
+def test_exchanged__the_first_of_two_was_mined__is_sent_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its block was exchanged while the second was waited for: that one was replaced at ever higher fees, and could
+    not be mined before the first.
+    """
+    bench.stop_mining()
+    looked = threading.Event()
+    real = bench.signer._look_up
+
+    def look_up(entries: Any, found: Any) -> None:
+        real(entries, found)
+        if found and not looked.is_set():
+            bench.node.call("anvil_rollback", 1)
+            looked.set()
+
+    monkeypatch.setattr(bench.signer, "_look_up", look_up)
+    send = bench.signer.broadcast
+
+    def broadcast(signed: Any) -> None:
+        for one in signed:
+            send([one])
+            if not looked.is_set():
+                bench.mine()
+                looked_at = bench.node.call("eth_getTransactionReceipt", one.tx_hash)
+                assert looked_at is not None
+                break
+
+    def second() -> None:
+        assert looked.wait(5)
+        monkeypatch.setattr(bench.signer, "broadcast", send)
+        with bench.mining():
+            time.sleep(PATIENCE * 8)
+
+    monkeypatch.setattr(bench.signer, "broadcast", broadcast)
+    waiting = bench.later(second, seconds=0)
+    bench.signer.send_many([bench.mint(1), bench.mint(2)])
+    waiting.join()
+    assert (bench.balance(), bench.sent(), bench.journal.load()) == (3, 2, [])
+    assert "replaced" not in bench.events()
+
+
+def test_exchanged__what_was_sent_before_is_open_again__the_gap_is_filled(bench: Bench) -> None:
+    """Between the look at the nonces and the sending: what stood behind the gap was replaced at ever higher fees."""
+    bench.signer.send_many([bench.mint(1)])
+    bench.stop_mining()
+    bench.node.call("anvil_rollback", 1)
+    with bench.mining():
+        with pytest.raises(RpcUnavailable, match=f"nonce {bench.first} of .* is open again"):
+            bench.signer.send_many([bench.mint(2)])
+        assert "replaced" not in bench.events()
+        assert bench.signer.settle()
+    assert (bench.balance(), bench.sent(), bench.journal.load()) == (2, 2, [])
+
+
 def test_lost_by_the_node__is_sent_again(bench: Bench, faulty: FaultyNode) -> None:
     """The node said that it took it, and forgot it."""
     faulty.loses_transactions = True

@@ -370,6 +370,29 @@ def test_act__other_market_stale__its_price_is_brought_along(world: World, trade
     assert trader.market(BTC).age() == 0
 
 
+@pytest.mark.parametrize(("apart", "age"), [(1, 1), (2, 0)])
+def test_act__waiting_order__brings_a_price_where_the_last_is_too_old_by_the_next_block(
+    world: World, trader: Plimsoll, apart: int, age: int
+) -> None:
+    """A price published as of one block is recorded in the next and read there: in blocks of two seconds it is four
+    seconds old in the third, older than any may be, and orders that waited were sent and skipped again and again.
+    """
+    limit = trader.place_limit("ETH", 1, 3_050)
+    keeper = start(world, prices=Prices(3_000 * WAD))
+    world.tick(2, {ETH: 3_100 * WAD})
+    for block in range(3):
+        assert keeper.round() == []
+        number = world.evm.block_number + 1
+        world.evm.advance(apart)
+        if block == 1:
+            published_at = world.evm.timestamp
+        if block == 2:
+            world.core.record(ETH, 3_000 * WAD, published_at=published_at)
+        world.evm.block_number = number
+    assert outcomes(keeper.round()) == [(limit.hash.hex(), "filled")]
+    assert trader.market(ETH).age() == age
+
+
 # --- restarts, outages, dry runs ----------------------------------------------------------------------------------
 
 

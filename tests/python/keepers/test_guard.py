@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from plimsoll.chain.rpc import RpcUnavailable
-from plimsoll.chain.sending import CarefulSigner
+from plimsoll.chain.sending import CarefulSigner, Limits
 from plimsoll.chain.transactions import Block
 from plimsoll.core.units import WAD
 from plimsoll.keepers.checks import Checks, Often
@@ -115,6 +116,41 @@ def test_two_liquidators__different_work__both_send(world: World, sick: Plimsoll
     two.once()
     assert two.said() == ["closed out"]
     assert world.core.liquidator.isLiquidatable(other.account())
+
+
+def test_work__its_keeper_killed__is_done_by_another_after_two_and_a_half_patiences(
+    world: World, sick: Plimsoll, path: Path
+) -> None:
+    """It was a minute, in which the publisher that was left recorded no price."""
+    killed, other = Keeper(world, FileStore(path), "one"), Keeper(world, FileStore(path), "two")
+    killed.signer.limits = Limits(patience_seconds=0.2)
+    guard = Guard("liquidator", FileStore(path), killed.signer)
+    actions = killed.job.decide(killed.job.observe(world.chain.block()))
+    assert guard.claimed(actions, world.chain.block()) == actions
+    assert other.once()
+    assert other.said() == []
+    time.sleep(0.6)
+    assert other.once()
+    assert other.said() == ["closed out"]
+
+
+def test_work__taken_over_while_it_was_prepared__nothing_is_sent(
+    world: World, sick: Plimsoll, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its nodes stalled for longer than it had claimed it for."""
+    slow, quick = Keeper(world, FileStore(path), "one"), Keeper(world, FileStore(path), "two")
+    slow.signer.limits = Limits(patience_seconds=0.1)
+    slow.runner.guard = Guard("liquidator", FileStore(path), slow.signer)
+
+    def overtaken() -> None:
+        time.sleep(0.3)
+        assert quick.once()
+
+    Between(slow, overtaken, monkeypatch)
+    slow.once()
+    assert quick.said() == ["closed out"]
+    assert "closed out" not in slow.said()
+    assert slow.signer.account.outcomes == {}
 
 
 # --- one sender an address -----------------------------------------------------------------------------------------

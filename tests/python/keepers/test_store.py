@@ -206,6 +206,30 @@ def test_claims__holder_killed__come_free(another: Open) -> None:
     assert two.take(["work:a"], 10)
 
 
+def test_claims__prolonged__outlast_their_time(another: Open) -> None:
+    """The holder is still at it: what it sent was sent again."""
+    first, second = Claims(another(), seconds=0.6), Claims(another(), seconds=60)
+    first.begin()
+    assert first.take(["a", "b"], head=1)
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        time.sleep(0.25)
+        assert first.prolong()
+        assert not second.take(["b"], head=1)
+
+
+def test_claims__taken_over_meanwhile__can_not_be_prolonged(another: Open) -> None:
+    first, second = Claims(another(), seconds=0.2), Claims(another(), seconds=60)
+    first.begin()
+    assert first.take(["a"], head=1)
+    time.sleep(0.3)
+    assert second.take(["a"], head=1)
+    assert not first.prolong()
+    first.begin()  # the next round: none of its business any more
+    time.sleep(0.1)
+    assert first.prolong()
+
+
 def test_claims_of__an_action_without__needs_none() -> None:
     @dataclass
     class Free:

@@ -250,5 +250,5 @@ def test_units__run_modules_that_there_are() -> None:
     bots = {path.stem for path in (ROOT / "plimsoll" / "keepers" / "bots").glob("*.py")}
     text = "".join(path.read_text() for path in (ROOT / "ops").rglob("*") if path.is_file()) + KEEPERS.read_text()
     named = set(re.findall(r"plimsoll\.keepers\.bots\.(\w+)", text))
-    assert {"publisher", "executor", "liquidator", "settlement", "heads"} == named
+    assert {"publisher", "executor", "liquidator", "settlement", "heads", "queue"} == named
     assert named <= bots
