@@ -129,7 +129,7 @@ class Sums:
         said = contracts.chain.read([call for _, call, _ in pairs], block=block)
         for (name, _, mirrored), one in zip(pairs, said, strict=True):
             if (stored := _numbers(one)) != mirrored:
-                yield f"{name}: the contracts say {stored}, and by their events it is {tuple(mirrored)}"
+                yield f"{name}: the contracts say {tuple(stored)}, and by their events it is {tuple(mirrored)}"
 
     def _sample(self, mirror: Mirror) -> list[int]:
         """The next accounts in the order in which they came."""
