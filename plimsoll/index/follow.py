@@ -1,7 +1,8 @@
 """The index follows the chain: all of the past in windows, then what is new; what was reorganised away is taken back.
 
 A block counts as seen by its hash. Each update looks first whether the newest block that it knows is still there; if
-not, it goes back until one is, forgets what came after, in the tables and in the mirror, and reads on from there. What
+not, it goes back until one is, forgets what came after, in the tables and in the mirror, and reads on from there. The
+newest blocks are always read again, for nodes whose logs come later than their blocks. What
 a window brings is written in one transaction, with its last block: a process that is killed goes on where it was.
 """
 
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from plimsoll.chain.contracts import Deployed
 from plimsoll.chain.rpc import RpcUnavailable
 from plimsoll.chain.transactions import Block, Log
-from plimsoll.index.mirror import Mirror, Settlement
+from plimsoll.index.mirror import Mirror, MirrorBroken, Settlement
 from plimsoll.index.rows import account_text, records_of, row_of
 from plimsoll.index.store import Store, StoredBlock, StoredEvent, StoredSettlement
 from plimsoll.sdk.contracts import Contracts
@@ -25,6 +26,8 @@ ROOMS = (
     "InsuranceFund",
 )  # fmt: skip
 WINDOW_BLOCKS = 5_000
+OVERLAP_BLOCKS = 8
+"""The newest blocks that it knows, whose events are read again by each update."""
 ATTEMPTS = 5
 """How often a window is read again whose blocks were exchanged meanwhile."""
 
@@ -68,18 +71,25 @@ class Index:
 
         Raises MirrorBroken, RpcUnavailable where blocks are exchanged all the time.
         """
+        is_doubtful = False
         for _ in range(ATTEMPTS):
             try:
                 return self._update(last)
             except Exchanged:
                 continue
+            except MirrorBroken:
+                if is_doubtful:
+                    raise
+                is_doubtful = True  # another node may have read the blocks before it
+                self._forget_after(max(self.contracts.from_block - 1, self.block - OVERLAP_BLOCKS))
         raise RpcUnavailable(f"{self.contracts.chain.uri}: its blocks were exchanged {ATTEMPTS} times while read")
 
     def _update(self, last: int | None) -> Update:
         head = self.contracts.chain.block("latest" if last is None else last)
         if head.number < self.block:
             return Update(self.block + 1, self.block, 0, None)
-        forgotten = self._forget_exchanged()
+        exchanged, late = self._forget_exchanged(), self._forget_incomplete()
+        forgotten = exchanged if late is None else late
         first, events = self.block + 1, 0
         for start in range(first, head.number + 1, WINDOW_BLOCKS):
             end = min(start + WINDOW_BLOCKS - 1, head.number)
@@ -96,9 +106,28 @@ class Index:
         if not steps:
             return None
         kept = self.contracts.from_block - 1 if known is None else known.number
-        self.store.remove_after(kept)
-        self._back_to(kept)
+        self._forget_after(kept)
         return kept
+
+    def _forget_incomplete(self) -> int | None:
+        """Go back to before the first of the newest blocks that has events which were not there when it was read."""
+        last = self.block
+        first = max(self.contracts.from_block, last - OVERLAP_BLOCKS + 1)
+        if first > last:
+            return None
+        logs = logs_between(self.contracts.chain, list(self._rooms), [], first, last)
+        known = {(row.block, row.log_index) for row in self.store.events("block >= ?", [first])}
+        missing = [row.block for row in self._rows(logs) if (row.block, row.log_index) not in known]
+        if not missing:
+            return None
+        kept = min(missing) - 1
+        self._forget_after(kept)
+        return kept
+
+    def _forget_after(self, block: int) -> None:
+        """In the tables and in the mirror."""
+        self.store.remove_after(block)
+        self._back_to(block)
 
     def _back_to(self, block: int) -> None:
         """The mirror as of a block; the tables have nothing later."""

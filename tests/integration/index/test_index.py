@@ -157,6 +157,31 @@ def test_update__event_left_out_by_the_node__stops_and_says_where(
         assert index.mirror.markets == {}
 
 
+def test_update__logs_come_later_than_their_blocks__are_found(traded: Traded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest two blocks seem to be empty, at one of two nodes: what was read there once was missing for ever."""
+    real, asked = Index._read.__globals__["logs_between"], Counter[str]()
+
+    def late(chain: Any, addresses: Any, topics: Any, first: int, last: int) -> list[Any]:
+        asked["late" if asked.total() % 3 else "whole"] += 1
+        logs = real(chain, addresses, topics, first, last)
+        return logs if asked.total() % 3 == 1 else [log for log in logs if log.block_number <= number - 2]
+
+    monkeypatch.setitem(Index._read.__globals__, "logs_between", late)
+    forgotten = 0
+    with open_store(":memory:") as store:
+        index = Index(traded.contracts, store)
+        for number in range(60, traded.devnet.chain.block_number + 4):
+            done = index.update(min(number, traded.devnet.chain.block_number))
+            forgotten += done.forgotten is not None
+        assert forgotten > 20
+        stored, mirrored = traded.at_chain(index.mirror)
+        assert mirrored == stored
+        monkeypatch.undo()
+        with open_store(":memory:") as whole:
+            Index(traded.contracts, whole).update()
+            assert store.events() == whole.events()
+
+
 def test_update__into_postgresql__has_the_same_rows_as_in_duckdb(traded: Traded) -> None:
     with postgresql() as address, open_store(address) as server, open_store(":memory:") as file:
         for store in (server, file):
