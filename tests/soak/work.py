@@ -11,6 +11,7 @@ from plimsoll.chain.transactions import Receipt, Reverted, Signer
 from plimsoll.core import ids
 from plimsoll.core.units import WAD
 from plimsoll.index.mirror import Mirror
+from plimsoll.keepers.triggers import clamped
 from plimsoll.sdk.contracts import Contracts
 from plimsoll.sdk.events import (
     ORDER_ENDS,
@@ -143,7 +144,7 @@ def why_open(
         if error is not None and not isinstance(error, Reverted):
             raise error
         found[one.hash] = "" if error is None else error.name
-        if error is None and one.order.reduce_only and not _held(contracts, one, blocks[one.order.market_id]):
+        if error is None and not clamped(one.order, _held(contracts, one, blocks[one.order.market_id])):
             found[one.hash] = NOTHING_LEFT
     return found
 

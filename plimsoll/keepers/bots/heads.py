@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,8 @@ IDLE_SECONDS = 5.0
 """Without a new block a round is asked for all the same: what failed is tried again."""
 LOST_SECONDS = 180.0
 """After which a task counts as lost with its worker."""
+END_SECONDS = 10.0
+"""Until a process that was told to stop is gone, whatever it waits for."""
 ANSWER_SECONDS, ATTEMPTS = 5.0, 24
 """The same of the tasks that a start consists of, which are asked for again: they change nothing."""
 
@@ -73,6 +76,12 @@ class HeadRunner(BaseRunner):
         await self.bot.broker.shutdown()
 
     async def _block_task(self, task_data: TaskData) -> None:
+        try:
+            await self._ask_at_every_head(task_data)
+        finally:
+            _end_for_sure()
+
+    async def _ask_at_every_head(self, task_data: TaskData) -> None:
         loop = asyncio.get_running_loop()
         last, asked = "", 0.0
         while not self.shutdown_event.is_set():
@@ -95,6 +104,13 @@ class HeadRunner(BaseRunner):
 
     async def _event_task(self, task_data: TaskData) -> None:
         raise NotImplementedError("these bots look at blocks alone")
+
+
+def _end_for_sure() -> None:
+    """A wait for a Redis that was gone meanwhile may not heed its end, and nothing here has to be given back."""
+    timer = threading.Timer(END_SECONDS, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _block(raw: dict[str, Any]) -> dict[str, Any]:
