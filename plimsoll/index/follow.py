@@ -27,7 +27,7 @@ ROOMS = (
 )  # fmt: skip
 WINDOW_BLOCKS = 5_000
 OVERLAP_BLOCKS = 8
-"""The newest blocks that it knows, whose events are read again by each update."""
+"""How deep a block lies when its events are read a second time: some nodes have logs later than their blocks."""
 ATTEMPTS = 5
 """How often a window is read again whose blocks were exchanged meanwhile."""
 
@@ -59,6 +59,8 @@ class Index:
                 self._rooms[room.address] = name, room
         store.claim(chain=str(contracts.chain.chain_id), vault=contracts.vault.address.lower())
         self.mirror = self._rebuilt()
+        self._sure = max(contracts.from_block - 1, self.block - OVERLAP_BLOCKS)
+        """Blocks up to this one were read a second time, or were old when they were read."""
 
     @property
     def block(self) -> int:
@@ -88,12 +90,13 @@ class Index:
         head = self.contracts.chain.block("latest" if last is None else last)
         if head.number < self.block:
             return Update(self.block + 1, self.block, 0, None)
-        exchanged, late = self._forget_exchanged(), self._forget_incomplete()
+        exchanged, late = self._forget_exchanged(), self._forget_incomplete(head.number)
         forgotten = exchanged if late is None else late
         first, events = self.block + 1, 0
         for start in range(first, head.number + 1, WINDOW_BLOCKS):
             end = min(start + WINDOW_BLOCKS - 1, head.number)
             events += self._read(start, head if end == head.number else self.contracts.chain.block(end))
+        self._sure = max(self._sure, head.number - 2 * OVERLAP_BLOCKS)
         return Update(first, head.number, events, forgotten)
 
     # --- reorganisations ---
@@ -109,16 +112,19 @@ class Index:
         self._forget_after(kept)
         return kept
 
-    def _forget_incomplete(self) -> int | None:
-        """Go back to before the first of the newest blocks that has events which were not there when it was read."""
-        last = self.block
-        first = max(self.contracts.from_block, last - OVERLAP_BLOCKS + 1)
-        if first > last:
+    def _forget_incomplete(self, head: int) -> int | None:
+        """Read a second time what lies deep enough by now, or all where there is no new block: go back to before the
+        first block that has events which were not there when it was read.
+        """
+        last = self.block if head == self.block else self.block - OVERLAP_BLOCKS
+        if self._sure >= last:
             return None
-        logs = logs_between(self.contracts.chain, list(self._rooms), [], first, last)
-        known = {(row.block, row.log_index) for row in self.store.events("block >= ?", [first])}
-        missing = [row.block for row in self._rows(logs) if (row.block, row.log_index) not in known]
+        known = self.store.places(self._sure + 1, last)
+        logs = logs_between(self.contracts.chain, list(self._rooms), [], self._sure + 1, last)
+        fresh = [log for log in logs if (log.block_number, log.index) not in known]
+        missing = [row.block for row in self._rows(fresh)]
         if not missing:
+            self._sure = last
             return None
         kept = min(missing) - 1
         self._forget_after(kept)
@@ -126,6 +132,7 @@ class Index:
 
     def _forget_after(self, block: int) -> None:
         """In the tables and in the mirror."""
+        self._sure = min(self._sure, block)
         self.store.remove_after(block)
         self._back_to(block)
 

@@ -158,6 +158,11 @@ class Store:
         sql = f"SELECT {_ALL} FROM events WHERE {where} ORDER BY {order or 'block, log_index'}{cut}"
         return [_event(row) for row in self._connection.execute(sql, values)]
 
+    def places(self, first: int, last: int) -> set[tuple[int, int]]:
+        """(block, log index) of every event of these blocks."""
+        sql = "SELECT block, log_index FROM events WHERE block BETWEEN ? AND ?"
+        return {(int(block), int(place)) for block, place in self._connection.execute(sql, [first, last])}
+
     def all_events(self) -> Iterator[list[StoredEvent]]:
         """Every event in the chain's order, some thousands at a time."""
         last = (-1, -1)

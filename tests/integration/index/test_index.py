@@ -173,7 +173,7 @@ def test_update__logs_come_later_than_their_blocks__are_found(traded: Traded, mo
         for number in range(60, traded.devnet.chain.block_number + 4):
             done = index.update(min(number, traded.devnet.chain.block_number))
             forgotten += done.forgotten is not None
-        assert forgotten > 20
+        assert forgotten > 8
         stored, mirrored = traded.at_chain(index.mirror)
         assert mirrored == stored
         monkeypatch.undo()
