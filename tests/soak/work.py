@@ -116,7 +116,9 @@ def orders_of(records: Iterable[Happened]) -> Orders:
         elif isinstance(one, ORDER_ENDS):
             ended[one.hash] += 1
             found.ends[type(one).__name__] += 1
-            if placed[one.hash].sequence and not isinstance(one, OrderCancelled):
+            if isinstance(one, OrderCancelled):  # of an order that an exchanged block took along, too
+                continue
+            if placed[one.hash].sequence:
                 span = placed[one.hash].block_number, one.block_number
                 found.waits.append(span)
                 if isinstance(one, OrderVoided):
