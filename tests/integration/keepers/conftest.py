@@ -23,7 +23,8 @@ from plimsoll.devnet.boot import Devnet, boot_devnet
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.deployments import load
 
-PATIENCE = 12.0
+PATIENCE = 30.0
+"""Of a machine that has other things to do as well; nothing waits so long that works."""
 SECOND = 0.25
 """How long a second of the chain takes here: keepers go by the chain's time alone."""
 
