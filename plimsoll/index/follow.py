@@ -1,9 +1,9 @@
 """The index follows the chain: all of the past in windows, then what is new; what was reorganised away is taken back.
 
 A block counts as seen by its hash. Each update looks first whether the newest block that it knows is still there; if
-not, it goes back until one is, forgets what came after, in the tables and in the mirror, and reads on from there. The
-newest blocks are always read again, for nodes whose logs come later than their blocks. What
-a window brings is written in one transaction, with its last block: a process that is killed goes on where it was.
+not, it goes back until one is, forgets what came after, in the tables and in the mirror, and reads on from there. A
+block is read a second time once it lies deep enough, for nodes whose logs come later than their blocks. What a window
+brings is written in one transaction, with its last block: a process that is killed goes on where it was.
 """
 
 from __future__ import annotations

@@ -95,21 +95,30 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class CloseOut:
-    """Close a chunk against the pool; the forecast size and reward (without what is paid for gas), WAD."""
-
+class _OfAccount:
     account: int
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What nobody else may have in hand when this is sent: one deed at a time for an account."""
+        return (f"account:{self.account:x}",)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfPosition(_OfAccount):
     market_id: int
-    size: int
-    reward: int
 
     @property
     def key(self) -> tuple[int, int]:
         return self.account, self.market_id
 
-    @property
-    def claims(self) -> tuple[str, ...]:
-        return (f"account:{self.account:x}",)
+
+@dataclass(frozen=True, slots=True)
+class CloseOut(_OfPosition):
+    """Close a chunk against the pool; the forecast size and reward (without what is paid for gas), WAD."""
+
+    size: int
+    reward: int
 
     def describe(self) -> Fields:
         return {
@@ -122,22 +131,12 @@ class CloseOut:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeOver:
+class TakeOver(_OfPosition):
     """Take `base` (with the position's sign) into an account of the keeper's; the forecast profit, WAD dollars."""
 
-    account: int
-    market_id: int
     base: int
     to_account: int
     profit: int
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.account, self.market_id
-
-    @property
-    def claims(self) -> tuple[str, ...]:
-        return (f"account:{self.account:x}",)
 
     def describe(self) -> Fields:
         return {
@@ -150,18 +149,12 @@ class TakeOver:
 
 
 @dataclass(frozen=True, slots=True)
-class Absorb:
+class Absorb(_OfAccount):
     """Hand a bankrupt account's positions to the pool."""
-
-    account: int
 
     @property
     def key(self) -> tuple[int, int]:
         return self.account, 0
-
-    @property
-    def claims(self) -> tuple[str, ...]:
-        return (f"account:{self.account:x}",)
 
     def describe(self) -> Fields:
         return {"do": "absorb", "account": account_shown(self.account)}

@@ -25,7 +25,7 @@ from plimsoll.sdk.signing import Delegation, Domain, order_hash, struct_hash
 from tests.stateful.people import BOTS, TRADERS, actor
 from tests.support import core as support
 from tests.support.core import BTC, ETH, Core, account_id, deploy_core
-from tests.support.evm import Contract, Evm, Receipt, Revert, known
+from tests.support.evm import Contract, Evm, Receipt, Revert
 
 WAD = 10**18
 MASK_128 = (1 << 128) - 1
@@ -377,9 +377,3 @@ def _account_text(word: int) -> str:
     cash = word & MASK_128
     cash -= 1 << 128 if cash >> 127 else 0
     return f"(cash {cash}, reserved {word >> 128 & (1 << 96) - 1}, markets {word >> 224:#x})"
-
-
-def error_of(data: bytes) -> str:
-    """Name of the error in revert data."""
-    decoded = known().registry.decode_error(data)
-    return decoded[0] if decoded else data.hex()

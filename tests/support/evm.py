@@ -131,6 +131,12 @@ def known() -> Known:
     return everything
 
 
+def error_of(data: bytes) -> str:
+    """Name of the error in revert data; the data where no known ABI explains it."""
+    decoded = known().registry.decode_error(data)
+    return decoded[0] if decoded else data.hex()
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One decoded log. A field is `event["amount"]`; all of them are `event.args`, in the order of declaration."""

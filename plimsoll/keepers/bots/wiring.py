@@ -22,7 +22,7 @@ from plimsoll.core.errors import UserError
 from plimsoll.keepers.bots.worker import Make, Worker
 from plimsoll.keepers.entry import Start, keys_from_environment, make_start
 from plimsoll.keepers.operating import Operating
-from plimsoll.sdk.deployments import FOLDER, find, load
+from plimsoll.sdk.deployments import choose
 
 
 def variable(name: str, default: str = "") -> str:
@@ -83,7 +83,7 @@ def _start(bot: SilverbackBot) -> Start:
         operating = replace(operating, nodes=(chain_of(bot.provider).rpc.url,))
     chain = operating.chain()
     path = variable("PLIMSOLL_DEPLOYMENT")
-    deployment = load(Path(path)) if path else find(chain, FOLDER)
+    deployment = choose(chain, Path(path) if path else None)
     dry_run = is_on("PLIMSOLL_DRY_RUN")
     signer = _signer(chain, bot)
     if signer is None and not dry_run:

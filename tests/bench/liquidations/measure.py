@@ -116,7 +116,7 @@ def crowded(count: int, folder: Path, report: Callable[[str], None]) -> Iterator
     with boot_devnet(
         folder=folder, parameters=deep_market(), prices={ETH: PRICE * WAD}, pool_dollars=POOL_DOLLARS
     ) as devnet:
-        stage = Stage(devnet, folder, _Still())  # type: ignore[arg-type]
+        stage = Stage(devnet, folder, _Still())  # type: ignore[arg-type]  # a miner's settings are all that is read
         crowd = Crowd(devnet, stage.deployment.on(devnet.chain), count)
         began = time.monotonic()
         crowd.open()

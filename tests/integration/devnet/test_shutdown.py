@@ -27,7 +27,8 @@ def client_of(devnet: Devnet, name: str) -> Plimsoll:
     return Plimsoll(devnet.chain, devnet.manifest.addresses, devnet.signers[name], markets=names)
 
 
-def test_take_step__each_in_its_time__everyone_gets_out(devnet: Devnet) -> None:
+def holders(devnet: Devnet) -> tuple[Plimsoll, Plimsoll]:
+    """Alice with 3 ETH long, Bob with 2 short."""
     alice, bob = client_of(devnet, "alice"), client_of(devnet, "bob")
     for trader, size in ((alice, "3"), (bob, "-2")):
         trader.deposit("10_000")
@@ -35,6 +36,11 @@ def test_take_step__each_in_its_time__everyone_gets_out(devnet: Devnet) -> None:
         devnet.advance(2)
         devnet.record()
         devnet.contract("OrderBook").transact(devnet.signers["keeper"], "execute", placed.order, [])
+    return alice, bob
+
+
+def test_take_step__each_in_its_time__everyone_gets_out(devnet: Devnet) -> None:
+    alice, bob = holders(devnet)
     keeper = devnet.signers["keeper"]
     assert [one.contracts.market.call("position", one.account(), ETH)[0] for one in (alice, bob)] != [0, 0]
 
@@ -61,13 +67,7 @@ def test_take_step__each_in_its_time__everyone_gets_out(devnet: Devnet) -> None:
 
 def test_settlement_keeper__told_to_close__sees_a_market_to_its_end(devnet: Devnet) -> None:
     """It declares, confirms and closes, each in its time, and pays out what is left: one transaction a deed."""
-    alice, bob = client_of(devnet, "alice"), client_of(devnet, "bob")
-    for trader, size in ((alice, "3"), (bob, "-2")):
-        trader.deposit("10_000")
-        placed = trader.place_market("ETH", size)
-        devnet.advance(2)
-        devnet.record()
-        devnet.contract("OrderBook").transact(devnet.signers["keeper"], "execute", placed.order, [])
+    alice, bob = holders(devnet)
     devnet.prices["ETH/USD"] = devnet.prices["ETH/USD"] * 101 // 100
     devnet.advance(5)
     devnet.record()

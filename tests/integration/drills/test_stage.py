@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,8 +106,8 @@ def test_finish__a_receipt_is_wrong__is_a_broken_promise(tmp_path: Path, monkeyp
 def test_say__the_reference_aggregation_finds_another_price__is_a_broken_promise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def other(*arguments: object) -> object:
-        found = aggregate(*arguments)  # type: ignore[arg-type]
+    def other(*arguments: Any) -> object:
+        found = aggregate(*arguments)
         return found._replace(price=found.price + 1) if isinstance(found, Accepted) else found
 
     monkeypatch.setattr(world, "aggregate", other)

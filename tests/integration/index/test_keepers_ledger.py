@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,9 @@ def test_at__opened_again__reads_on_where_it_was(
     asked: list[int] = []
     call = RpcClient.call
 
-    def listen(rpc: RpcClient, method: str, *params: object) -> object:
+    def listen(rpc: RpcClient, method: str, *params: Any) -> object:
         if method == "eth_getLogs":
-            asked.append(int(params[0]["fromBlock"], 16))  # type: ignore[index]
+            asked.append(int(params[0]["fromBlock"], 16))
         return call(rpc, method, *params)
 
     monkeypatch.setattr(RpcClient, "call", listen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -363,9 +364,9 @@ def test_decide__window_is_full__the_model_is_asked_once_for_everybody(monkeypat
     asked = []
     real = liquidation.liquidate
 
-    def liquidate(*args: object) -> object:
+    def liquidate(*args: Any) -> object:
         asked.append(args)
-        return real(*args)  # type: ignore[arg-type]
+        return real(*args)
 
     monkeypatch.setattr(liquidation, "liquidate", liquidate)
     assert decide(snapshot(*accounts, markets=markets)) == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.core import BTC, ETH, KEEPER, RISK, WAD, Core, account_id, actor
-from tests.support.evm import Contract, Evm, Halt, Receipt, Revert, known, reverts
+from tests.support.evm import Contract, Evm, Halt, Receipt, Revert, error_of, reverts
 from tests.unit.liquidation.conftest import SetBaseFee, SetEquity, Weaken
 from tests.unit.liquidation.flash_takers import Caller
 
@@ -26,16 +26,11 @@ def close_out(core: Core, account: int, market: int = ETH) -> bytes:
     return core.liquidator.liquidate.encode(account, market, [])
 
 
-def reason_of(data: bytes) -> str:
-    found = known().registry.decode_error(data)
-    return found[0] if found else data.hex()
-
-
 def names(receipt: Receipt) -> list[str]:
     """What was answered to each call; the events have to say the same."""
     said = {event["index"]: event["reason"] for event in receipt.events("AttemptFailed")}
     assert said == {index: data for index, data in enumerate(receipt.value) if data}
-    return [reason_of(data) if data else "" for data in receipt.value]
+    return [error_of(data) if data else "" for data in receipt.value]
 
 
 @pytest.fixture
@@ -231,7 +226,7 @@ def test_attempt__in_the_callback_of_a_take_over__is_refused_like_its_calls(core
     inside, outside = caller.run(caller.take_over(crowd[0], 10 * WAD))
     assert (str(inside), str(outside)) == ("ok", "ok")
     (failed,) = caller.receipt.events("AttemptFailed")
-    assert reason_of(failed["reason"]) == "PerpMarket_FlashPending"
+    assert error_of(failed["reason"]) == "PerpMarket_FlashPending"
     assert not caller.receipt.events("Liquidated")
 
 
