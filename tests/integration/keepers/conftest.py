@@ -13,15 +13,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from plimsoll.chain.rpc import RpcClient
+from plimsoll.chain.transactions import Reverted
 from plimsoll.core.units import from_wad
 from plimsoll.devnet.boot import Devnet, boot_devnet
 from plimsoll.sdk.client import Plimsoll
 from plimsoll.sdk.deployments import load
+
+T = TypeVar("T")
 
 PATIENCE = 30.0
 """Of a machine that has other things to do as well; nothing waits so long that works."""
@@ -29,10 +32,24 @@ SECOND = 0.25
 """How long a second of the chain takes here: keepers go by the chain's time alone."""
 
 
+def asked(ask: Callable[[], T]) -> T:
+    """What `ask` says of the chain. While the next block is mined anvil may answer with its state at the old time, from
+    which the contracts reckon backwards and panic: asked again.
+    """
+    for _ in range(20):
+        try:
+            return ask()
+        except Reverted as error:
+            if "Panic" not in error.reason:
+                raise
+            time.sleep(0.05)
+    raise AssertionError("the node answers with a panic, again and again")
+
+
 def until(what: str, check: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """What `check` gives once it is true."""
     deadline = time.monotonic() + seconds
-    while not (found := check()):
+    while not (found := asked(check)):
         assert time.monotonic() < deadline, f"after {seconds:g} s still not: {what}"
         time.sleep(0.05)
     return found

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from plimsoll.chain.transactions import Call, Reverted
+from plimsoll.chain.transactions import Call
 from plimsoll.core.units import WAD
 from plimsoll.sdk.events import Absorbed, Liquidated
-from tests.integration.keepers.conftest import Stage, until
+from tests.integration.keepers.conftest import Stage, asked, until
 
 ETH = "ETH/USD"
 PRICE, LOW = 2_500, 2_400
@@ -35,17 +34,9 @@ def open_positions(stage: Stage, count: int, *, owner: str = "alice") -> list[in
 
 
 def read(stage: Stage, calls: list[Call]) -> list[Any]:
-    """At one block by its number. While the next one is mined anvil may answer with its state at the old time, from
-    which the contracts reckon backwards and panic: asked again.
-    """
-    for _ in range(20):
-        try:
-            return stage.devnet.chain.read(calls, block=stage.devnet.chain.block_number)
-        except Reverted as error:
-            if "Panic" not in error.reason:
-                raise
-            time.sleep(0.05)
-    raise AssertionError("the node answers with a panic, again and again")
+    """At one block by its number."""
+    chain = stage.devnet.chain
+    return asked(lambda: chain.read(calls, block=chain.block_number))
 
 
 def unhealthy(stage: Stage, accounts: list[int]) -> list[int]:
