@@ -13,6 +13,7 @@ from plimsoll.chain.sending import CarefulSigner, Limits
 from plimsoll.chain.transactions import Block, Signer
 from plimsoll.keepers.checks import Checks
 from plimsoll.keepers.claims import CLAIM_SECONDS, WORK_PATIENCES, Claims, claims_of
+from plimsoll.keepers.holders import is_gone
 from plimsoll.keepers.ledger import Broken
 from plimsoll.keepers.store import Store, StoreUnavailable
 
@@ -74,10 +75,14 @@ class Guard:
         return Halted(why)
 
     def may_send(self) -> bool:
-        """Whether our address is ours alone. Raises StoreUnavailable."""
+        """Whether our address is ours alone. Raises StoreUnavailable.
+
+        It is as soon as the process that had it is seen to be gone: what that sent stands in the journal. Its work
+        stays claimed meanwhile, for others don't read that.
+        """
         if self.store is None or self.signer is None:
             return True
-        self.is_standby = not self._ask(lambda store: store.lease(self._sender, CLAIM_SECONDS))
+        self.is_standby = not self._ask(self._take_address)
         return not self.is_standby
 
     # --- around its actions ---
@@ -132,6 +137,14 @@ class Guard:
     def _sender(self) -> str:
         assert self.signer is not None
         return f"sender:{self.signer.address.lower()}"
+
+    def _take_address(self, store: Store) -> bool:
+        if store.lease(self._sender, CLAIM_SECONDS):
+            return True
+        if not is_gone(holder := store.holder(self._sender)):
+            return False
+        store.release(self._sender, holder)
+        return store.lease(self._sender, CLAIM_SECONDS)
 
     def _prolong(self) -> None:
         """Right before something is sent."""

@@ -8,7 +8,6 @@ the chain: a store that is lost or wiped costs a wait for what is under way, nev
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
 import threading
 import time
@@ -21,6 +20,7 @@ import redis
 from plimsoll.chain.journal import Entry
 from plimsoll.chain.rpc import endpoint_name
 from plimsoll.core.errors import UserError
+from plimsoll.keepers.holders import boot_id, own_name
 
 T = TypeVar("T")
 
@@ -45,8 +45,12 @@ class Store(Protocol):
         """Take or prolong a lease; False where another holder has it. Raises StoreUnavailable."""
         ...
 
-    def release(self, name: str) -> None:
-        """Give a lease back; nothing where it is another's by now."""
+    def holder(self, name: str) -> str:
+        """Who has a lease, as `holders` names him; empty where nobody has."""
+        ...
+
+    def release(self, name: str, holder: str = "") -> None:
+        """Give a lease back, ours or one of a holder who is gone; nothing where it is another's by now."""
         ...
 
     def get(self, name: str) -> str | None: ...
@@ -82,8 +86,8 @@ class FileStore:
         """Raises UserError where it can't be opened."""
         self.name = str(path)
         self._space = space
-        self._holder = secrets.token_hex(8)
-        self._boot = _boot_id()
+        self._holder = own_name()
+        self._boot = boot_id()
         self._lock = threading.Lock()
         self._swept = 0.0
         try:
@@ -109,8 +113,12 @@ class FileStore:
         )
         return changed == 1
 
-    def release(self, name: str) -> None:
-        self._write("DELETE FROM leases WHERE name = ? AND holder = ?", (self._space + name, self._holder))
+    def holder(self, name: str) -> str:
+        found = self._read("SELECT holder FROM leases WHERE name = ?", (self._space + name,))
+        return str(found[0][0]) if found else ""
+
+    def release(self, name: str, holder: str = "") -> None:
+        self._write("DELETE FROM leases WHERE name = ? AND holder = ?", (self._space + name, holder or self._holder))
 
     def get(self, name: str) -> str | None:
         found = self._read("SELECT text FROM notes WHERE name = ?", (self._space + name,))
@@ -166,7 +174,7 @@ class RedisStore:
         """Opens nothing yet. Raises UserError where `url` is none."""
         self.name = endpoint_name(url)
         self._space = f"plimsoll:{space}"
-        self._holder = secrets.token_hex(8)
+        self._holder = own_name()
         try:
             self._redis: Any = redis.Redis.from_url(
                 url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS, decode_responses=True
@@ -176,11 +184,13 @@ class RedisStore:
 
     def lease(self, name: str, seconds: float) -> bool:
         milliseconds = max(1, round(seconds * 1_000))
-        key = f"{self._space}lease:{name}"
-        return bool(self._do(lambda: self._redis.eval(self._TAKE, 1, key, self._holder, milliseconds)))
+        return bool(self._do(lambda: self._redis.eval(self._TAKE, 1, self._key(name), self._holder, milliseconds)))
 
-    def release(self, name: str) -> None:
-        self._do(lambda: self._redis.eval(self._GIVE, 1, f"{self._space}lease:{name}", self._holder))
+    def holder(self, name: str) -> str:
+        return str(self._do(lambda: self._redis.get(self._key(name))) or "")
+
+    def release(self, name: str, holder: str = "") -> None:
+        self._do(lambda: self._redis.eval(self._GIVE, 1, self._key(name), holder or self._holder))
 
     def get(self, name: str) -> str | None:
         found = self._do(lambda: self._redis.get(self._space + name))
@@ -204,6 +214,9 @@ class RedisStore:
     def now(self) -> float:
         seconds, micros = self._do(lambda: self._redis.time())
         return float(seconds) + float(micros) / 1e6
+
+    def _key(self, name: str) -> str:
+        return f"{self._space}lease:{name}"
 
     def _do(self, action: Callable[[], T]) -> T:
         try:
@@ -230,14 +243,6 @@ class StoredJournal:
         if entries or not self._is_empty:
             self._store.put(self._name, json.dumps([one.to_json() for one in entries]) if entries else None)
         self._is_empty = not entries
-
-
-def _boot_id() -> str:
-    """Changes when the machine starts again, and its uptime with it."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 def _plain(text: str) -> str:

@@ -67,7 +67,7 @@ def test_kill_9__again_and_again__every_account_is_closed_out_once(stage: Stage,
         time.sleep(0.15 * place)
         bots[name].kill()
         bots[name] = stage.start("liquidator", name, **options)
-    until("all are healthy", lambda: not unhealthy(stage, accounts), 90)  # a killed one's claims end after a minute
+    until("all are healthy", lambda: not unhealthy(stage, accounts), 90)
     assert {account: len(done) for account, done in close_outs(stage).items()} == dict.fromkeys(accounts, 1)
     assert stage.reverted("keeper") == stage.reverted("bob") == []
 

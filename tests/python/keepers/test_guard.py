@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -167,6 +169,38 @@ def test_same_key_twice__one_works_and_the_other_stands_by(world: World, sick: P
     two.once()
     assert two.said()[:2] == ["standby", "takes over"]
     assert "absorbed" in two.said()
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from plimsoll.keepers.store import FileStore
+print([FileStore(Path(sys.argv[1])).lease(name, 60) for name in sys.argv[2:]], flush=True)
+input()
+"""
+
+
+def test_same_key_again__after_a_kill__works_at_once_on_what_the_killed_one_had_not_claimed(
+    world: World, sick: Plimsoll, path: Path
+) -> None:
+    """Its address is free as soon as it is seen to be gone; what it may have sent for its work isn't seen so soon."""
+    keeper = Keeper(world, FileStore(path))
+    claimed = world.trader("claimed", 2_000)
+    world.tick(1, {ETH: 3_000 * WAD})
+    world.open(claimed, "ETH", "10")
+    world.tick(1, {ETH: 2_870 * WAD})
+    names = [f"sender:{keeper.signer.address.lower()}", f"work:account:{claimed.account():x}"]
+    command = [sys.executable, "-c", HOLDING, str(path), *names]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "[True, True]\n"
+        keeper.once()
+        assert keeper.said() == ["standby"]
+        process.kill()
+    keeper.once()
+    assert keeper.said() == ["standby", "takes over", "closed out"]
+    assert world.core.liquidator.isLiquidatable(claimed.account())
+    assert not world.core.liquidator.isLiquidatable(sick.account())
 
 
 def test_lease_lost_meanwhile__nothing_is_sent(
