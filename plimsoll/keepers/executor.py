@@ -41,6 +41,8 @@ from plimsoll.sdk.events import OrderExecuted, OrderSkipped, decode_all
 from plimsoll.sdk.history import Follower, OpenOrder, occurrences, topics_of
 from plimsoll.sdk.snapshots import MarketSnapshot, read_markets
 
+LEAD_SECONDS = 1
+"""How much later than the newest block a transaction is executed at the earliest, on any chain."""
 MAX_ASKED = 96
 """How many waiting orders of a market one round looks at, the oldest first; those that go nowhere come back later."""
 MAX_RECORDS_DEAD = 8
@@ -103,20 +105,15 @@ class Executor:
         signer: Signer | None,
         *,
         max_batch: int = MAX_BATCH,
-        lead_seconds: int = 1,
         terms: Terms | None = None,
         prices: SignedPrices | None = None,
     ) -> None:
-        """`lead_seconds` is how much later than the newest block a transaction is executed at the earliest.
-
-        `prices`: where to get one that an order is refused for the want of, or would be in the next block.
-        """
+        """`prices`: where to get one that an order is refused for the want of, or would be in the next block."""
         if not 1 <= max_batch <= 40:
             raise UserError(f"max batch {max_batch} does not lie between 1 and 40")
         self.contracts = contracts
         self.signer = signer
         self.max_batch = max_batch
-        self.lead_seconds = lead_seconds
         self.terms = terms or Terms()
         self.prices = prices
         self._meter = GasMeter(contracts.chain, self.terms.margin_bps)
@@ -124,7 +121,7 @@ class Executor:
         self._purse = None if signer is None else Purse(ids.pack(signer.address))
         self._now = 0
         self._head: Block | None = None
-        self._interval = lead_seconds
+        self._interval = LEAD_SECONDS
         """Seconds between blocks, as they were last."""
         self._markets: Mapping[int, MarketSnapshot] = {}
         self._left: set[bytes] = set()
@@ -154,7 +151,7 @@ class Executor:
         self._now, self._costs = block.timestamp, self._read_costs(block, markets.get(self.terms.eth_market or 0))
         snapshot = Snapshot(
             now=block.timestamp,
-            then=block.timestamp + self.lead_seconds,
+            then=block.timestamp + (self._interval if self.prices is None else LEAD_SECONDS),
             markets=markets,
             queued=tuple(self._open.queued.values()),
             orphans=tuple(self._open.orphans.values()) if self.terms.sweeps else (),
@@ -175,7 +172,7 @@ class Executor:
         last, self._head = self._head, block
         if last is not None and block.number > last.number:
             passed = (block.timestamp - last.timestamp) // (block.number - last.number)
-            self._interval = max(self.lead_seconds, passed)
+            self._interval = max(LEAD_SECONDS, passed)
 
     def _follow(self, block: Block) -> None:
         logs = self._follower.poll(block.number)
@@ -233,12 +230,31 @@ class Executor:
     def act(self, actions: Sequence[Decision], log: Log, stop: threading.Event) -> None:
         """What doesn't wait for one another is sent together: a queue's second batch goes after its first is mined."""
         for wave in _waves(actions):
-            ready = [found for action in wave if (found := self._prepare(action, log, stop)) is not None]
-            if stop.is_set() or not ready:
-                continue
-            assert self.signer is not None
-            for prepared, receipt in zip(ready, self.signer.send_many([self._call(one) for one in ready]), strict=True):
-                self._report(prepared, receipt, log)
+            ready, is_whole = self._fitting(wave, log, stop)
+            if stop.is_set():
+                return
+            if ready:
+                assert self.signer is not None
+                receipts = self.signer.send_many([self._call(one) for one in ready])
+                for prepared, receipt in zip(ready, receipts, strict=True):
+                    self._report(prepared, receipt, log)
+            if not is_whole:
+                return
+
+    def _fitting(self, wave: Sequence[Decision], log: Log, stop: threading.Event) -> tuple[list[_Prepared], bool]:
+        """What a block has room for, and whether that is all: the rest is decided anew in the next round. While more
+        was prepared, the prices that the first brings along would grow old.
+        """
+        assert self._head is not None
+        ready: list[_Prepared] = []
+        room = self._head.gas_limit
+        for action in wave:
+            if room <= 0:
+                return ready, False
+            if (prepared := self._prepare(action, log, stop)) is not None:
+                ready.append(prepared)
+                room -= prepared.gas
+        return ready, True
 
     def _prepare(self, action: Decision, log: Log, stop: threading.Event) -> _Prepared | None:
         if stop.is_set():
