@@ -79,6 +79,8 @@ class RpcPool(RpcClient):
         self.endpoints = [Endpoint(RpcClient(url, timeout_seconds=timeout_seconds, retry=retry)) for url in urls]
         super().__init__(urls[0], timeout_seconds=timeout_seconds, retry=retry)
         self._guard = threading.Lock()
+        self._adviser: Endpoint | None = None
+        """Whose second opinion was taken last."""
 
     def call(self, method: str, *params: Any) -> Any:
         if method in _SECOND_OPINION:
@@ -133,6 +135,11 @@ class RpcPool(RpcClient):
         """Ask another node first until the next comparison."""
         self._order()[0].is_distrusted = True
 
+    def distrust_adviser(self) -> None:
+        """Its estimate was too small: others are asked for theirs until the next comparison, which doesn't see that."""
+        if self._adviser is not None:
+            self._adviser.is_distrusted = True
+
     def _judge(self, block: int, said: dict[int, str], asked: Sequence[Endpoint]) -> None:
         votes = Counter(said.values())
         if not votes:
@@ -185,6 +192,7 @@ class RpcPool(RpcClient):
             except RpcUnavailable:
                 continue
             if (not any(_verdict(answer)) and not said) or any(_verdict(answer) == _verdict(one) for one in said):
+                self._adviser = endpoint
                 return answer
             said.append(answer)
         if len(said) == 1:

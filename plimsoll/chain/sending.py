@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from plimsoll.chain.endpoints import RpcPool
 from plimsoll.chain.journal import Entry, Journal, MemoryJournal
 from plimsoll.chain.rpc import RpcError, RpcUnavailable
 from plimsoll.chain.transactions import Call, Chain, Receipt, Reverted, SignedCall, Signer, Wallet
@@ -22,6 +23,8 @@ Tell = Callable[..., None]
 
 CANCEL_GAS = 21_000
 _MOST_CANCELLED = 64
+ALL_GAS_PERCENT = 95
+"""Of its limit a transaction used that ran out of gas in a call: what that left over is a 64th at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +244,8 @@ class CarefulSigner(Signer):
         for receipt in found.values():
             self.account.outcomes["mined" if receipt.ok else "reverted"] += 1
             self.account.fees += receipt.fee + int(receipt.raw.get("l1Fee") or "0x0", 16)
+        if isinstance(self.chain.rpc, RpcPool) and any(_ran_out(one, found) for one in self._flight):
+            self.chain.rpc.distrust_adviser()
         self._arrived |= found
         now = time.monotonic()
         if found:
@@ -413,6 +418,12 @@ class CarefulSigner(Signer):
         self._see_through(cancels, [True] * len(cancels))
         self._unknown_since = 0.0
         return False
+
+
+def _ran_out(entry: Entry, found: Mapping[int, Receipt]) -> bool:
+    """Whether it is among them, and failed because whoever estimated it named too little gas."""
+    receipt = found.get(entry.nonce)
+    return receipt is not None and not receipt.ok and receipt.gas_used * 100 >= entry.gas * ALL_GAS_PERCENT
 
 
 def _to(call: Call) -> str:

@@ -182,6 +182,18 @@ def test_estimate__second_away__the_first_is_asked() -> None:
     assert RpcPool(["http://alone.invalid"]).endpoints[0].is_healthy
 
 
+def test_estimate__too_small__comes_from_another_until_the_next_comparison() -> None:
+    pool, (first, second, third) = pool_of("a", "b", "c")
+    pool.distrust_adviser()  # nobody was asked yet
+    assert estimate(pool) == second.name
+    pool.distrust_adviser()
+    assert estimate(pool) == third.name
+    pool.distrust_adviser()
+    assert estimate(pool) == first.name
+    pool.compare()
+    assert estimate(pool) == second.name
+
+
 # --- comparing -----------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from plimsoll.chain.contracts import Deployed, artifact, interface
+from plimsoll.chain.endpoints import RpcPool
 from plimsoll.chain.journal import Entry, MemoryJournal
 from plimsoll.chain.rpc import RpcClient, RpcUnavailable
 from plimsoll.chain.sending import CarefulSigner, Limits
@@ -174,6 +175,23 @@ def test_send_many__fence_raises__nothing_is_sent(bench: Bench) -> None:
     with pytest.raises(UserError, match="not ours"):
         bench.signer.send_many([bench.mint()])
     assert bench.chain.nonce(bench.signer.address) == bench.first
+
+
+def test_send__a_node_lies_about_gas__another_is_asked_the_next_time(
+    bench: Bench, node: Anvil, faulty: FaultyNode
+) -> None:
+    """What runs out of gas is paid for. Nothing but that shows the lie: such a node says the same of blocks."""
+    faulty.lie = lambda method, params, said: hex(30_000) if method == "eth_estimateGas" else said
+    pool = RpcPool([node.url, faulty.url])
+    chain = Chain(pool, poll_seconds=0.02)
+    signer = CarefulSigner(chain, KEY, limits=LIMITS)
+    data = bench.token.encode("mint", SOMEBODY, 1)
+    sent = [signer.send(bench.token.address, data, check=False).ok for _ in range(3)]
+    assert sent == [False, True, True]
+    failed = signer.send(bench.token.address, bench.token.encode("transfer", SOMEBODY, 10), gas=100_000, check=False)
+    assert not failed.ok
+    assert [one.is_distrusted for one in pool.endpoints] == [False, True]
+    chain.close()
 
 
 # --- ceilings ------------------------------------------------------------------------------------------------------
@@ -373,7 +391,8 @@ def test_settle__killed_while_sending__is_mined_once(bench: Bench, broadcast: bo
 
 
 def test_settle__killed_after_it_was_mined__sends_nothing(bench: Bench) -> None:
-    killed(bench, bench.mint())
+    [entry] = killed(bench, bench.mint())
+    bench.chain.wait_for(entry.hashes[-1])
     assert bench.make().settle()
     assert (bench.balance(), bench.sent(), bench.journal.load(), bench.events()) == (1, 1, [], [])
 
