@@ -16,7 +16,7 @@ from plimsoll.book.engine import Engine
 from plimsoll.book.facts import Facts
 from plimsoll.book.feed import Feed
 from plimsoll.book.records import BookOrder, Match
-from plimsoll.book.refused import BAD_REQUEST, FORBIDDEN, NOT_FOUND, UNAVAILABLE, Refused
+from plimsoll.book.refused import FORBIDDEN, NOT_FOUND, UNAVAILABLE, Refused
 from plimsoll.book.shown import market_shown
 from plimsoll.book.store import Store
 from plimsoll.book.watch import Learned
@@ -120,10 +120,8 @@ class Venue:
     async def _ask(self, question: Callable[..., Any], *args: Any) -> Any:
         try:
             return await asyncio.to_thread(question, *args)
-        except Reverted as error:
-            raise Refused(BAD_REQUEST, "bad_request", f"the contracts can't say: {error.reason}") from None
-        except (RpcError, UserError) as error:
-            raise Refused(UNAVAILABLE, "node_unavailable", f"the node can't be asked: {error}") from None
+        except (RpcError, Reverted, UserError) as error:
+            raise Refused(UNAVAILABLE, "node_unavailable", f"the node can't be asked: {error}; try again") from None
 
     async def _flush(self) -> None:
         try:

@@ -44,6 +44,7 @@ class Venue:
         self.stage.bots.append(self.bot)
         (started,) = self.bot.wait_for("started")
         self.http = httpx.Client(base_url=started["url"])
+        until("a fresh price", lambda: all(one["isFresh"] for one in self.get("/markets")["markets"]))
 
     def kill(self) -> None:
         self.http.close()
@@ -69,8 +70,15 @@ class Venue:
         return self.post(trader.signed(self.order(trader, size, cents, **fields)), trader)
 
     def post(self, signed: SignedOrder, trader: Plimsoll) -> dict[str, Any]:
-        answer: dict[str, Any] = self.http.post("/orders", json=signed_to_json(signed, trader.domain)).json()
-        return answer
+        """Again while the book says that it is to be tried again: a busy machine's publisher may be late."""
+        found: dict[str, Any] = until("an answer", lambda: self.post_once(signed, trader))
+        return found
+
+    def post_once(self, signed: SignedOrder, trader: Plimsoll) -> dict[str, Any] | None:
+        """None where it is to be tried again."""
+        answer = self.http.post("/orders", json=signed_to_json(signed, trader.domain))
+        found: dict[str, Any] = answer.json()
+        return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else found
 
     def get(self, path: str) -> dict[str, Any]:
         answer: dict[str, Any] = self.http.get(path).json()
