@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {IAttempts} from "interfaces/liquidation/IAttempts.sol";
 
@@ -15,7 +16,8 @@ abstract contract Attempts is IAttempts {
         for (uint256 i; i < calls.length; ++i) {
             if (LowLevelCall.delegatecallNoReturn(address(this), calls[i])) continue;
             bytes memory reason = LowLevelCall.returnData();
-            if (reason.length == 0) revert Attempts_WithoutReason(i);
+            // What a delegated part of the market ran out of gas in is `FailedCall` by the time that it is here.
+            if (reason.length == 0 || bytes4(reason) == Errors.FailedCall.selector) revert Attempts_WithoutReason(i);
             reasons[i] = reason;
             emit AttemptFailed(i, reason);
         }

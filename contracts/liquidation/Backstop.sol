@@ -52,40 +52,39 @@ abstract contract Backstop is Liquidations {
 
     /// @dev At health prices, where a market of the account has a usable one; at plain ones where all are usable or closing.
     function _bankruptEquity(uint256 account, uint256 markets) private view returns (int256 equity) {
-        (bool one, bool all, bool closing) = _usability(markets);
-        if (closing && all) equity = MARKET.equity(account);
-        if (!closing || !all || equity > 0) (equity,) = MARKET.healthOf(account);
+        (uint256 unusable, bool one, bool closing) = _usability(markets);
+        if (closing && unusable == 0) equity = MARKET.equity(account);
+        if (!closing || unusable != 0 || equity > 0) (equity,) = MARKET.healthOf(account);
         // Without a position a trader has no debt; the pool's accounts may have, and it is none: their positions are elsewhere.
         if (equity > 0 || markets == 0) revert Liquidator_NotBankrupt(account, equity);
-        if (one) return equity;
-        uint256 first = 1;
-        while (markets >> first - 1 & 1 == 0) {
-            ++first;
-        }
-        PriceRecord newest = ORACLE.newest(first);
-        revert Liquidator_PriceUnusable(first, newest.publishedAt(), uint8(newest.state()));
+        if (one || unusable == 0) return equity;
+        PriceRecord newest = ORACLE.newest(unusable);
+        revert Liquidator_PriceUnusable(unusable, newest.publishedAt(), uint8(newest.state()));
     }
 
-    /// @return one Whether one of the markets has a price to absorb at. @return all Whether each has. @return closing Whether one of them is closing.
-    function _usability(uint256 markets) private view returns (bool one, bool all, bool closing) {
-        all = true;
+    /// @dev A market without open interest needs no price, and lends none to the others: what is left there is cash.
+    /// @return unusable The first market without a price to absorb at, 0 for none.
+    /// @return one Whether one has such a price.
+    /// @return closing Whether it is the last price of a market that is closing.
+    function _usability(uint256 markets) private view returns (uint256 unusable, bool one, bool closing) {
         for (uint256 id = 1; markets != 0; (markets >>= 1, ++id)) {
             if (markets & 1 == 0) continue;
-            bool usable = _isUsable(ORACLE.newest(id), id);
-            if (!usable && _isClosing(id)) (usable, closing) = (true, true);
-            if (usable) one = true;
-            else all = false;
+            if (_isUsable(ORACLE.newest(id), id)) one = true;
+            else if (_isEmpty(id)) continue;
+            else if (_isClosing(id)) (one, closing) = (true, true);
+            else if (unusable == 0) unusable = id;
         }
     }
 
     function _isUsable(PriceRecord newest, uint256 marketId) private view returns (bool) {
         (, TradingConfig trading,) = MARKET.marketConfig(marketId);
-        if (newest.isFresh(trading.maxPriceAge()) && Permissions.allowed(Permissions.Action.Liquidate, newest.state()))
-        {
-            return true;
-        }
+        return newest.isFresh(trading.maxPriceAge())
+            && Permissions.allowed(Permissions.Action.Liquidate, newest.state());
+    }
+
+    function _isEmpty(uint256 marketId) private view returns (bool) {
         (uint256 long, uint256 short) = MARKET.openInterest(marketId);
-        return long + short == 0; // what is left there is cash
+        return long + short == 0;
     }
 
     /// @dev To the pool at its fill price as far as the caps go, the rest against the other side at the price that leaves no debt.

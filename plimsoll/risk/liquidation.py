@@ -212,25 +212,21 @@ def _absorb_position(
 def _require_bankrupt(state: State, now: int, account: int, markets: list[Market]) -> int:
     """At health prices; where a market closes, and the others are usable, at plain ones too. One of them is usable.
 
-    Returns the equity that says so.
+    A market in which nobody has anything needs no price, and lends none to the others. Returns the equity that says so.
     """
-    closing = [market for market in markets if not _can_be_left(market, now) and is_closing(market)]
-    usable = [market for market in markets if _can_be_left(market, now) or market in closing]
-    equity = state.equity(account, now) if closing and len(usable) == len(markets) else 1
+    counting = [one for one in markets if _is_usable(one, now) or one.long + one.short]
+    unusable = [one for one in counting if not _is_usable(one, now) and not is_closing(one)]
+    closing = any(not _is_usable(one, now) and is_closing(one) for one in counting)
+    equity = state.equity(account, now) if closing and not unusable else 1
     if equity > 0:
         equity, _ = state.health(account, now)
     if equity > 0 or not markets:
         raise Refusal("Liquidator_NotBankrupt", account, equity)
-    if not usable:
-        first = markets[0].newest
+    if unusable and len(unusable) == len(counting):
+        first = unusable[0].newest
         assert first is not None, "a position in a market without a price"
-        raise Refusal("Liquidator_PriceUnusable", markets[0].id, first.published_at, first.state)
+        raise Refusal("Liquidator_PriceUnusable", unusable[0].id, first.published_at, first.state)
     return equity
-
-
-def _can_be_left(market: Market, now: int) -> bool:
-    """Whether an absorption needs no other price here: a usable one, or nobody has anything."""
-    return _is_usable(market, now) or not market.long + market.short
 
 
 def _is_usable(market: Market, now: int) -> bool:

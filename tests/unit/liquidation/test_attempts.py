@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.core import BTC, ETH, KEEPER, RISK, WAD, Core, account_id, actor
+from tests.support.core import BTC, ETH, ETH_PRICE, KEEPER, RISK, WAD, Core, account_id, actor
 from tests.support.evm import Contract, Evm, Halt, Receipt, Revert, error_of, reverts
-from tests.unit.liquidation.conftest import SetBaseFee, SetEquity, Weaken
+from tests.unit.liquidation.conftest import SetBaseFee, SetEquity, Weaken, bankrupt
 from tests.unit.liquidation.flash_takers import Caller
 
 STRANGER = actor("stranger")
@@ -218,6 +218,28 @@ def test_attempt__too_little_gas_for_all__does_nothing(core: Core, crowd: list[i
             except (Revert, Halt):
                 assert everything(core) == before
     assert done == {len(calls)}
+
+
+def test_attempt__gas_that_ends_anywhere_in_a_bankrupt_account_s_markets__does_nothing(
+    core: Core, crowd: list[int], set_equity: SetEquity
+) -> None:
+    """What is absorbed runs in a part of the market's that it delegates to, whose end has a reason of its own."""
+    others = [core.list_market(ETH_PRICE, 333_333 * WAD) for _ in range(3)]
+    core.pool.setWeights([2_000] * 5, sender=RISK)
+    core.enter(core.pool, account_id(actor("provider")), 200_000_000)
+    broke = bankrupt(core, set_equity, dict.fromkeys((ETH, BTC, *others), WAD), -100 * WAD)
+    calls = [close_out(core, crowd[0]), core.liquidator.absorb.encode(broke, [])]
+    before, done = everything(core), []
+    for gas in range(100_000, 1_500_000, 5_000):
+        with core.evm.isolated():
+            try:
+                receipt = attempt(core, *calls, gas=gas)
+            except (Revert, Halt):
+                assert everything(core) == before
+            else:
+                done.append((len(receipt.events("Liquidated")), len(receipt.events("PositionAbsorbed"))))
+    assert done
+    assert set(done) == {(1, 5)}
 
 
 def test_attempt__in_the_callback_of_a_take_over__is_refused_like_its_calls(core: Core, crowd: list[int]) -> None:

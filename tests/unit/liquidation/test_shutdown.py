@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.core import BTC, ETH, ETH_PRICE, GRACE, RISK, WAD, Core, account_id, actor, owner_of
+from tests.support.core import BTC, ETH, ETH_PRICE, GRACE, OPEN, RISK, WAD, Core, account_id, actor, owner_of
 from tests.support.evm import reverts
 from tests.unit.liquidation.conftest import SetEquity
 from tests.unit.orders.reference import reason_of
@@ -278,6 +278,28 @@ def test_absorb__after_the_closing__pays_what_is_left_of_a_debt(core: Core, set_
         core.market.settle(trader, ETH)
     core.liquidator.absorb(trader, []).event("DebtCovered")
     assert core.cash(trader) == 0
+    core.check_sums(dust_bound=10**8)
+
+
+@pytest.mark.parametrize(("state", "age"), [(GRACE, 1), (OPEN, 16)], ids=["after an outage", "too old"])
+def test_absorb__after_the_closing__other_market_needs_a_price_of_its_own(
+    core: Core, set_equity: SetEquity, state: int, age: int
+) -> None:
+    """What is left of a market that was closed is cash: it makes no price of another market good enough."""
+    trader = core.trader("trader", 5_000_000)
+    core.open(trader, ETH, 100 * WAD)
+    core.open(trader, BTC, WAD)
+    closed(core)
+    published_at = core.record(BTC, state=state)
+    core.evm.advance(age)
+    set_equity(trader, -WAD)
+    with reverts("Liquidator_PriceUnusable", BTC, published_at, state):
+        core.liquidator.absorb(trader, [])
+    core.record(BTC)
+    set_equity(trader, -WAD)
+    core.liquidator.absorb(trader, []).event("Absorbed")
+    assert core.cash(trader) >= 0
+    assert core.vault.balanceOf(trader) >> 224 == 0
     core.check_sums(dust_bound=10**8)
 
 
