@@ -80,7 +80,7 @@ class RpcPool(RpcClient):
         super().__init__(urls[0], timeout_seconds=timeout_seconds, retry=retry)
         self._guard = threading.Lock()
         self._adviser: Endpoint | None = None
-        """Whose second opinion was taken last."""
+        """Whose second opinion was taken last; None where there was no second."""
 
     def call(self, method: str, *params: Any) -> Any:
         if method in _SECOND_OPINION:
@@ -184,6 +184,7 @@ class RpcPool(RpcClient):
         """
         order = [one for one in self._order() if one.is_healthy]
         if len(order) < 2:
+            self._adviser = None
             return self._somewhere(ask, repeatable=True)
         said: list[list[Any]] = []
         for endpoint in (order[1], order[0], *order[2:3]):

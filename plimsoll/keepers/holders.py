@@ -26,7 +26,7 @@ def own_name() -> str:
 def is_gone(name: str) -> bool:
     """Whether that process is known to have ended: its number is free, or another's by now."""
     machine, pid, started, _ = name.split("/") if name.count("/") == 3 else ("", "", "", "")
-    if not pid.isdigit() or not started or machine != _machine():
+    if not pid.isdigit() or not started or not machine or machine != _machine():
         return False
     fields = _stat(int(pid))
     return not _exists(int(pid)) if fields is None else fields[STATE] in ENDED or fields[STARTED] != started
@@ -41,9 +41,11 @@ def boot_id() -> str:
 
 
 def _machine() -> str:
-    """In which process numbers mean the same; empty where that can't be said."""
+    """In which process numbers mean the same; empty where that can't be said: /proc is cut short, or another's."""
+    boot = boot_id()
     try:
-        return f"{boot_id()}:{(PROC / 'self/ns/pid').readlink()}"
+        is_ours = (PROC / "self").readlink().name == str(os.getpid())
+        return f"{boot}:{(PROC / 'self/ns/pid').readlink()}" if boot and is_ours else ""
     except OSError:
         return ""
 

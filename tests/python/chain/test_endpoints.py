@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -192,6 +193,15 @@ def test_estimate__too_small__comes_from_another_until_the_next_comparison() -> 
     assert estimate(pool) == first.name
     pool.compare()
     assert estimate(pool) == second.name
+
+
+def test_estimate__of_the_only_one_left_too_small__another_is_not_blamed() -> None:
+    pool, (first, second) = pool_of("a", "b")
+    assert estimate(pool) == second.name
+    pool.endpoints[1].rests_until = time.monotonic() + 60
+    assert estimate(pool) == first.name
+    pool.distrust_adviser()
+    assert not any(one.is_distrusted for one in pool.endpoints)
 
 
 # --- comparing -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,25 @@ def test_is_gone__without_proc__nobody_knows(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(holders, "PROC", tmp_path)
     assert not is_gone(name)
     assert not is_gone(own_name())
+
+
+@pytest.mark.parametrize("hidden", ["boot_id", "self"])
+def test_is_gone__what_tells_machines_apart_is_hidden__nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: str
+) -> None:
+    """Without a boot's id all machines would look alike, and a /proc of other processes says nothing of ours."""
+    boot = tmp_path / "sys/kernel/random/boot_id"
+    boot.parent.mkdir(parents=True)
+    boot.write_text("" if hidden == "boot_id" else "another boot")
+    of = "1" if hidden == "self" else str(os.getpid())
+    (tmp_path / of / "ns").mkdir(parents=True)
+    (tmp_path / of / "ns/pid").symlink_to("pid:[4026531836]")
+    (tmp_path / "self").symlink_to(of)
+    monkeypatch.setattr(holders, "PROC", tmp_path)
+    name = own_name()
+    assert name.startswith("/")
+    assert not is_gone(name)
+    assert not is_gone(f"/{2**22 + 1}/1/abc")
 
 
 def test_release__of_a_holder_who_is_gone__is_his_alone(tmp_path: Path) -> None:
