@@ -34,10 +34,13 @@ older prices, and keep the next price waiting where blocks are filled in the ord
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """A transaction that was sent. `block`: in which it was mined, 0 while it isn't known to be."""
+    """A transaction that was sent."""
 
     attempt: Attempt
+    records: tuple[int, ...]
+    """What each action rested on (`Snapshot.record_of`): what the contracts refuse is refused at that."""
     block: int = 0
+    """In which it was mined, 0 while it isn't known to be."""
 
     @property
     def gas(self) -> int:
@@ -131,7 +134,7 @@ class Liquidator:
             for nonce, receipt in sorted(self.signer.landed().items()):
                 if (flight := self._flights.get(nonce)) is not None:
                     self._flights[nonce] = replace(flight, block=receipt.block_number)
-                    self._tell(flight.attempt, receipt, log)
+                    self._tell(flight, receipt, log)
         done, self._done = self._done, []
         return done
 
@@ -154,32 +157,34 @@ class Liquidator:
     def _send(self, attempts: Sequence[Attempt], log: Log) -> None:
         assert self.signer is not None
         calls = [one.call for one in attempts]
+        flights = [Flight(one, tuple(map(self._record_of, one.actions))) for one in attempts]
         if isinstance(self.signer, CarefulSigner):
             nonces = self.signer.dispatch(calls)
-            self._flights |= {nonce: Flight(one) for nonce, one in zip(nonces, attempts, strict=True)}
+            self._flights |= dict(zip(nonces, flights, strict=True))
             return
-        for one, receipt in zip(attempts, self.signer.send_many(calls), strict=True):
+        for one, receipt in zip(flights, self.signer.send_many(calls), strict=True):
             self._tell(one, receipt, log)
 
-    def _tell(self, attempt: Attempt, receipt: Receipt, log: Log) -> None:
-        """What a mined transaction did, and what in it did nothing."""
+    def _record_of(self, action: Decision) -> int:
+        return 0 if self._last is None else self._last.record_of(action.key)
+
+    def _tell(self, flight: Flight, receipt: Receipt, log: Log) -> None:
+        """What a mined transaction did, and what in it did nothing: not again before the next record."""
+        actions = flight.attempt.actions
         if receipt.ok:
             known = [one for one in receipt.logs if one.topics and one.topics[0] in self._told]
             for event, fields in told(decode_all(decode_logs(known, self.contracts.chain.registry))):
                 log(event, **fields, tx=receipt.tx_hash)
-            for place, error in self._attempts.reasons(receipt).items():
-                self._refuse(attempt.actions[place], error, log, receipt)
+            refused = self._attempts.reasons(receipt)
         else:
-            error = self.contracts.chain.why(receipt)
-            for action in attempt.actions:
-                self._refuse(action, error, log, receipt)
-        self._done += attempt.actions
+            refused = dict.fromkeys(range(len(actions)), self.contracts.chain.why(receipt))
+        for place, error in refused.items():
+            self._refused[actions[place].key] = flight.records[place]
+            log("failed", **actions[place].describe(), reason=error.reason, tx=receipt.tx_hash)
+        self._done += actions
 
-    def _refuse(self, action: Decision, error: Reverted, log: Log, receipt: Receipt | None = None) -> None:
+    def _refuse(self, action: Decision, error: Reverted, log: Log) -> None:
         """Not again before the next record; said once a record."""
-        if self._last is not None:
-            self._refused[action.key] = self._last.record_of(action.key)
-        if receipt is None:
-            self._done.append(action)
-        tx = {} if receipt is None else {"tx": receipt.tx_hash}
-        log("refused" if receipt is None else "failed", **action.describe(), reason=error.reason, **tx)
+        self._refused[action.key] = self._record_of(action)
+        self._done.append(action)
+        log("refused", **action.describe(), reason=error.reason)
