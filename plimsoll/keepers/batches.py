@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TypeVar
 
 from plimsoll.core.orders import Order, OrderKind
@@ -18,6 +19,10 @@ from plimsoll.sdk.snapshots import MarketSnapshot
 T = TypeVar("T")
 
 MAX_BATCH = 12
+LIMIT_OF_BATCH = 500_000
+LIMIT_OF_ORDER = 700_000
+"""The book wants 450,000 left before each attempt, and takes up to so much for one."""
+LIMIT_OF_PRICE = 400_000
 
 Holdings = Mapping[tuple[int, int], int]
 """WAD base by (account, market)."""
@@ -48,6 +53,10 @@ class Snapshot:
     """From which record (its sequence) on an order that was refused is tried again."""
     resting: frozenset[bytes] = frozenset()
     """Orders that a race was lost for, and whose state wasn't read since."""
+    room: int | None = None
+    """Gas of a block: no more is decided at once. While more was prepared, the prices that the first bring along would
+    grow old, and nobody else could take the last. None for no bound.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,11 @@ class Batch:
     def reward(self) -> int:
         return sum(self.rewards)
 
+    @property
+    def gas(self) -> int:
+        """The most that its transaction may use."""
+        return limit_of(len(self.orders))
+
     def describe(self) -> Fields:
         hashes = [one.hash.hex() for one in self.orders]
         return {"do": "execute", "market": self.market_id, "orders": hashes, "reward": shown(self.reward)}
@@ -91,6 +105,10 @@ class Settle(Batch):
 @dataclass(frozen=True, slots=True)
 class Trigger(Batch):
     """Execute these orders, which waited for their price; those that pay nothing are ended along."""
+
+    @property
+    def gas(self) -> int:
+        return limit_of(len(self.orders)) + LIMIT_OF_PRICE
 
     def describe(self) -> Fields:
         return {**Batch.describe(self), "do": "trigger"}
@@ -129,16 +147,40 @@ Decision = Settle | Trigger | Leave | Rescan
 
 
 def decide(snapshot: Snapshot, max_batch: int = MAX_BATCH) -> list[Decision]:
-    """What is due and pays: queues from their heads, then what waited for its price, `max_batch` at a time."""
-    decisions: list[Decision] = []
+    """What is due and pays, `max_batch` at a time: queues from their heads, then what waited for its price; the markets
+    take turns, and what passes the room of a block waits for the next round.
+    """
+    queues: list[Sequence[Decision]] = []
+    triggers: list[Sequence[Decision]] = []
     for market_id in sorted(snapshot.markets):
         market = snapshot.markets[market_id]
         queue = {one.sequence: one for one in snapshot.queued if one.order.market_id == market_id}
-        if market.has_pending_orders and market.queue_head not in queue:
-            decisions.append(Rescan(market_id, market.queue_head))
-        decisions += _settlements(market, _due_in_queue(queue, market, snapshot), snapshot, max_batch)
-        decisions += _triggers(market, snapshot, max_batch)
-    return decisions
+        is_lost = market.has_pending_orders and market.queue_head not in queue
+        rescans = [Rescan(market_id, market.queue_head)] if is_lost else []
+        due = _due_in_queue(queue, market, snapshot)
+        queues.append([*rescans, *_settlements(market, due, snapshot, max_batch)])
+        triggers.append(list(_triggers(market, snapshot, max_batch)))
+    return list(_fitting([*_in_turns(queues), *_in_turns(triggers)], snapshot.room))
+
+
+def limit_of(orders: int) -> int:
+    """Gas that a transaction with so many orders is given."""
+    return LIMIT_OF_BATCH + LIMIT_OF_ORDER * orders
+
+
+def _in_turns(lists: Iterable[Sequence[Decision]]) -> Iterable[Decision]:
+    """The first of each, then the second of each …"""
+    return (one for turn in zip_longest(*lists) for one in turn if one is not None)
+
+
+def _fitting(decisions: Iterable[Decision], room: int | None) -> Iterable[Decision]:
+    """What is sent until a block is full, and all that isn't sent."""
+    for one in decisions:
+        if room is not None and isinstance(one, Settle | Trigger):
+            if room <= 0:
+                continue
+            room -= one.gas
+        yield one
 
 
 # --- the queue ---------------------------------------------------------------------------------------------------

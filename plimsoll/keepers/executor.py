@@ -16,6 +16,7 @@ from plimsoll.chain.transactions import Block, Call, Receipt, Reverted, Signer
 from plimsoll.core import ids
 from plimsoll.core.errors import UserError
 from plimsoll.keepers.batches import (
+    LIMIT_OF_PRICE,
     MAX_BATCH,
     Batch,
     Decision,
@@ -26,6 +27,7 @@ from plimsoll.keepers.batches import (
     Trigger,
     decide,
     due_in_queue,
+    limit_of,
     may_go,
     size_of,
 )
@@ -47,10 +49,6 @@ MAX_ASKED = 96
 """How many waiting orders of a market one round looks at, the oldest first; those that go nowhere come back later."""
 MAX_RECORDS_DEAD = 8
 """For how many records an order with nothing to reduce is left alone at most."""
-LIMIT_OF_BATCH = 500_000
-LIMIT_OF_ORDER = 700_000
-"""The book wants 450,000 left before each attempt, and takes up to so much for one."""
-LIMIT_OF_PRICE = 400_000
 
 _STILL_OPEN = (1, 2)
 """Queued, Waiting."""
@@ -87,7 +85,7 @@ class _Prepared:
 
     @property
     def gas(self) -> int:
-        return LIMIT_OF_BATCH + LIMIT_OF_ORDER * len(self.orders) + LIMIT_OF_PRICE * len(self.prices)
+        return limit_of(len(self.orders)) + LIMIT_OF_PRICE * len(self.prices)
 
     def cost(self, costs: Costs) -> int:
         voids = self.rewards.count(0) if isinstance(self.batch, Trigger) else 0
@@ -151,7 +149,7 @@ class Executor:
         self._now, self._costs = block.timestamp, self._read_costs(block, markets.get(self.terms.eth_market or 0))
         snapshot = Snapshot(
             now=block.timestamp,
-            then=block.timestamp + (self._interval if self.prices is None else LEAD_SECONDS),
+            then=block.timestamp + LEAD_SECONDS,
             markets=markets,
             queued=tuple(self._open.queued.values()),
             orphans=tuple(self._open.orphans.values()) if self.terms.sweeps else (),
@@ -159,6 +157,7 @@ class Executor:
             costs=self._costs,
             retry_at=self._patience.retry_at,
             resting=self._patience.resting,
+            room=block.gas_limit,
         )
         waiting = [one for market in markets.values() for one in self._triggered(market, snapshot)]
         held = self._read_held([*waiting, *due_in_queue(snapshot)[: 2 * MAX_ASKED]], block)
@@ -230,31 +229,12 @@ class Executor:
     def act(self, actions: Sequence[Decision], log: Log, stop: threading.Event) -> None:
         """What doesn't wait for one another is sent together: a queue's second batch goes after its first is mined."""
         for wave in _waves(actions):
-            ready, is_whole = self._fitting(wave, log, stop)
-            if stop.is_set():
-                return
-            if ready:
-                assert self.signer is not None
-                receipts = self.signer.send_many([self._call(one) for one in ready])
-                for prepared, receipt in zip(ready, receipts, strict=True):
-                    self._report(prepared, receipt, log)
-            if not is_whole:
-                return
-
-    def _fitting(self, wave: Sequence[Decision], log: Log, stop: threading.Event) -> tuple[list[_Prepared], bool]:
-        """What a block has room for, and whether that is all: the rest is decided anew in the next round. While more
-        was prepared, the prices that the first brings along would grow old.
-        """
-        assert self._head is not None
-        ready: list[_Prepared] = []
-        room = self._head.gas_limit
-        for action in wave:
-            if room <= 0:
-                return ready, False
-            if (prepared := self._prepare(action, log, stop)) is not None:
-                ready.append(prepared)
-                room -= prepared.gas
-        return ready, True
+            ready = [found for action in wave if (found := self._prepare(action, log, stop)) is not None]
+            if stop.is_set() or not ready:
+                continue
+            assert self.signer is not None
+            for prepared, receipt in zip(ready, self.signer.send_many([self._call(one) for one in ready]), strict=True):
+                self._report(prepared, receipt, log)
 
     def _prepare(self, action: Decision, log: Log, stop: threading.Event) -> _Prepared | None:
         if stop.is_set():

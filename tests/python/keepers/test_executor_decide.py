@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plimsoll.core.units import WAD
-from plimsoll.keepers.batches import Leave, Rescan, Settle, Snapshot, Trigger, decide
+from plimsoll.keepers.batches import Leave, Rescan, Settle, Snapshot, Trigger, decide, limit_of
 from plimsoll.keepers.costs import Costs
 from plimsoll.sdk.history import OpenOrder
 from plimsoll.sdk.snapshots import MarketSnapshot
@@ -101,6 +101,25 @@ def test_decide__several_markets__each_has_its_own_queue() -> None:
     orders = [queued(3, market_id=BTC), queued(1)]
     decisions = decide(snapshot(*orders, markets=[market(BTC, head=3, following=4), market(head=1, following=2)]))
     assert [one.market_id for one in decisions] == [ETH, BTC]
+
+
+def test_decide__more_than_a_block_has_room_for__queues_go_first_and_markets_take_turns() -> None:
+    """What waited in one market keeps no market order in another, and what isn't sent isn't claimed."""
+    orders = [queued(1), queued(2), queued(3, market_id=BTC), waiting(WAD, 2 * PRICE, reduce_only=True)]
+    markets = [market(head=1, following=3), market(BTC, head=3, following=4)]
+    found = decide(snapshot(*orders, markets=markets), 1)
+    assert [(type(one), one.market_id) for one in found] == [
+        (Settle, ETH), (Settle, BTC), (Settle, ETH), (Trigger, ETH),
+    ]  # fmt: skip
+    each = limit_of(1)
+    for room, count in ((1, 1), (each, 1), (each + 1, 2), (3 * each, 3), (3 * each + 1, 4)):
+        assert decide(snapshot(*orders, markets=markets, room=room), 1) == found[:count]
+
+
+def test_decide__no_room_left__what_is_not_sent_needs_none() -> None:
+    assert decide(snapshot(queued(8), markets=[market(head=7, following=9)], room=0)) == [Rescan(ETH, 7)]
+    left = decide(snapshot(queued(7), markets=[market(head=7, following=8)], costs=costing(WAD), room=0))
+    assert [type(one) for one in left] == [Leave]
 
 
 # --- triggers ----------------------------------------------------------------------------------------------------
