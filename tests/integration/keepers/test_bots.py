@@ -81,7 +81,7 @@ def test_bots__one_process_each__publish_and_execute(stage: Stage, fleet: Fleet)
     assert stage.sent_by("keeper") == 1
 
 
-def test_fleet__two_workers_over_redis__one_killed_and_one_stopped__all_is_done_once(
+def test_fleet__two_heads_and_two_workers_over_redis__one_of_each_killed__all_is_done_once(
     stage: Stage, fleet: Fleet
 ) -> None:
     stage.start("publisher", "provider")
@@ -90,12 +90,13 @@ def test_fleet__two_workers_over_redis__one_killed_and_one_stopped__all_is_done_
     with RedisServer(fleet.folder) as redis:
         fleet.environment |= settings(redis.url)
         workers = {name: fleet.start("worker", "liquidator", "-w", "1", account=name) for name in ("keeper", "bob")}
-        heads = fleet.start("run", "liquidator", *RUNNER)
+        heads = [fleet.start("run", "liquidator", *RUNNER) for _ in range(2)]
         for bot in workers.values():
             bot.wait_for("started", seconds=START_SECONDS)
         crash(stage)
         until("somebody has begun", lambda: any(bot.said("closed out") for bot in workers.values()), 40)
         workers["keeper"].kill()
+        heads[0].kill()
         workers["keeper"] = fleet.start("worker", "liquidator", "-w", "1", account="keeper")
         workers["keeper"].wait_for("started", seconds=START_SECONDS)
         workers["bob"].process.send_signal(signal.SIGTERM)
@@ -109,8 +110,8 @@ def test_fleet__two_workers_over_redis__one_killed_and_one_stopped__all_is_done_
         assert set(done) == set(accounts)
         # nobody was closed out twice at the same record
         assert all(len({one.block_number for one in records}) == len(records) for records in done.values())
-        heads.process.send_signal(signal.SIGTERM)
-        assert heads.process.wait(60) == 0
+        heads[1].process.send_signal(signal.SIGTERM)
+        assert heads[1].process.wait(60) == 0
 
 
 def test_queue__no_task_for_a_while_and_redis_gone__the_worker_waits(
