@@ -78,8 +78,8 @@ abstract contract Backstop is Liquidations {
 
     function _isUsable(PriceRecord newest, uint256 marketId) private view returns (bool) {
         (, TradingConfig trading,) = MARKET.marketConfig(marketId);
-        return newest.isFresh(trading.maxPriceAge())
-            && Permissions.allowed(Permissions.Action.Liquidate, newest.state());
+        return
+            newest.isFresh(trading.maxPriceAge()) && Permissions.allowed(Permissions.Action.Liquidate, newest.state());
     }
 
     function _isEmpty(uint256 marketId) private view returns (bool) {
