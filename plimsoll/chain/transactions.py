@@ -22,6 +22,7 @@ from plimsoll.core.errors import UserError
 GAS_MARGIN_PERCENT = 125
 """An estimate is of the present state; by the time of execution a little more may be due."""
 RECEIPT_SECONDS = 60.0
+NUDGE_SECONDS = 2.0
 
 _FEE_SECONDS = 2.0
 _METHOD_NOT_FOUND = -32601
@@ -180,10 +181,21 @@ class SignedCall(NamedTuple):
 class Chain:
     """One node of one chain. Threads may share it."""
 
-    def __init__(self, uri: str | RpcClient, *, registry: Registry | None = None, poll_seconds: float = 0.1) -> None:
-        """Opens nothing yet. `registry` names errors, by default those of every compiled contract."""
+    def __init__(
+        self,
+        uri: str | RpcClient,
+        *,
+        registry: Registry | None = None,
+        poll_seconds: float = 0.1,
+        nudge: Callable[[], None] | None = None,
+    ) -> None:
+        """Opens nothing yet. `registry` names errors, by default those of every compiled contract.
+
+        `nudge` is called now and then while transactions that were sent together wait to be mined.
+        """
         self.rpc = uri if isinstance(uri, RpcClient) else RpcClient(uri)
         self.poll_seconds = poll_seconds
+        self.nudge = nudge
         self.has_sync = True
         """Whether the node may know eth_sendRawTransactionSync; found out by the first transaction."""
         self.max_tip: int | None = None
@@ -592,8 +604,8 @@ class Signer:
 
     def _receipts(self, hashes: list[str]) -> list[Receipt]:
         found: dict[str, Receipt] = {}
-        deadline = time.monotonic() + RECEIPT_SECONDS
-        wait = 0.002
+        began = time.monotonic()
+        deadline, nudge_at, wait = began + RECEIPT_SECONDS, began + NUDGE_SECONDS, 0.002
         while missing := [tx_hash for tx_hash in hashes if tx_hash not in found]:
             for tx_hash, raw in zip(
                 missing, self.chain.rpc.batch([("eth_getTransactionReceipt", [one]) for one in missing]), strict=True
@@ -601,9 +613,13 @@ class Signer:
                 if raw is not None:
                     found[tx_hash] = Receipt.from_json(raw)
             if len(found) < len(hashes):
-                if time.monotonic() > deadline:
+                now = time.monotonic()
+                if now > deadline:
                     self.forget_nonce()
                     raise RpcUnavailable(f"{self.chain.uri}: {len(missing)} transactions were not mined in time")
+                if self.chain.nudge is not None and now > nudge_at:
+                    self.chain.nudge()
+                    nudge_at = now + NUDGE_SECONDS
                 time.sleep(wait)
                 wait = min(wait * 2, self.chain.poll_seconds)
         return [found[tx_hash] for tx_hash in hashes]

@@ -209,6 +209,14 @@ class Anvil:
         self._log.seek(0, os.SEEK_END)
         return text
 
+    def mine_leftovers(self) -> None:
+        """Mine what it left in its pool, where it mines each transaction at once: of several that come together it may
+        miss the last (foundry-rs/foundry, issue 10122).
+        """
+        is_waiting = int(self.rpc.call("txpool_status")["pending"], 16)
+        if is_waiting and self.rpc.call("anvil_getAutomine"):
+            self.rpc.call("evm_mine")
+
     def __enter__(self) -> Anvil:
         return self.start()
 

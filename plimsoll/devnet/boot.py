@@ -282,13 +282,13 @@ def boot_devnet(
         temporary = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="plimsoll-")))
         node = stop.enter_context(Anvil(l2_settings(loaded.chain_id, start - LEAD_SECONDS, port, extra)))
         report(f"node     {node.url}  chain {loaded.chain_id}")
-        chain = Chain(node.url, poll_seconds=POLL_SECONDS)
+        chain = Chain(node.url, poll_seconds=POLL_SECONDS, nudge=node.mine_leftovers)
         stop.callback(chain.close)
         stack = None
         if rollup is not None:
             l1_node = stop.enter_context(Anvil(l1_settings(start - LEAD_SECONDS, l1_port)))
             report(f"node     {l1_node.url}  chain {L1_CHAIN_ID}, L1")
-            l1 = Chain(l1_node.url, registry=registry(), poll_seconds=POLL_SECONDS)
+            l1 = Chain(l1_node.url, registry=registry(), poll_seconds=POLL_SECONDS, nudge=l1_node.mine_leftovers)
             stop.callback(l1.close)
             stack = deploy_op_stack(l1, chain, rollup, report=report)
         path = manifest_path(loaded.network, folder or temporary)

@@ -66,13 +66,13 @@ def load_devnet(folder: Path) -> Iterator[Devnet]:
     parameters = deployment.load(about["parameters"])
     with ExitStack() as stop:
         node = stop.enter_context(Anvil(l2_settings(parameters.chain_id)))
-        chain = Chain(node.url, poll_seconds=POLL_SECONDS)
+        chain = Chain(node.url, poll_seconds=POLL_SECONDS, nudge=node.mine_leftovers)
         stop.callback(chain.close)
         load(chain, folder / _L2)
         stack = None
         if about["rollup"] is not None:
             l1_node = stop.enter_context(Anvil(l1_settings()))
-            l1 = Chain(l1_node.url, registry=registry(), poll_seconds=POLL_SECONDS)
+            l1 = Chain(l1_node.url, registry=registry(), poll_seconds=POLL_SECONDS, nudge=l1_node.mine_leftovers)
             stop.callback(l1.close)
             load(l1, folder / _L1)
             stack = OpStack(l1, chain, OpStackSettings(**about["rollup"]))

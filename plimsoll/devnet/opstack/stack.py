@@ -84,7 +84,7 @@ class OpStack:
             UserError: a port is taken, no anvil, the contracts aren't installed.
         """
         with _nodes(l1, l2) as (node1, node2):
-            yield deploy_op_stack(_chain(node1.url), _chain(node2.url), settings or OpStackSettings(), report=report)
+            yield deploy_op_stack(_chain(node1), _chain(node2), settings or OpStackSettings(), report=report)
 
     # --- the contracts ---
 
@@ -280,8 +280,8 @@ def signers_of(chain: Chain) -> dict[str, Signer]:
     return {name: Signer(chain, one.key, name=name) for name, one in dev_accounts().items()}
 
 
-def _chain(url: str) -> Chain:
-    return Chain(url, registry=registry(), poll_seconds=_POLL_SECONDS)
+def _chain(node: Anvil) -> Chain:
+    return Chain(node.url, registry=registry(), poll_seconds=_POLL_SECONDS, nudge=node.mine_leftovers)
 
 
 @contextmanager

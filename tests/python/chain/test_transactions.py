@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from eth_account.messages import encode_defunct
 
+from plimsoll.chain import transactions
 from plimsoll.chain.abi import AbiError
 from plimsoll.chain.contracts import Deployed, artifact, created_address, decode_logs, interface
 from plimsoll.chain.rpc import RpcError, RpcUnavailable
@@ -183,6 +184,33 @@ def test_send_many__consecutive_nonces__receipts_in_order(token: Deployed, signe
     receipts = signer.send_many([token.prepare("mint", signer, amount, gas=100_000) for amount in range(1, 51)])
     assert [token.event(receipt, "Transfer")["value"] for receipt in receipts] == list(range(1, 51))
     assert signer.nonce == token.chain.nonce(signer)
+
+
+@pytest.fixture
+def lazy(node: Anvil) -> Iterator[Anvil]:
+    """Leaves what comes in its pool, and says that it mines at once: as anvil now and then does."""
+    node.rpc.call("evm_setAutomine", False)
+    yield node
+    node.rpc.call("evm_setAutomine", True)
+
+
+def test_send_many__node_left_them_in_its_pool__it_is_nudged(
+    lazy: Anvil, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "NUDGE_SECONDS", 0.05)
+    monkeypatch.setattr(transactions, "RECEIPT_SECONDS", 0.5)
+    signer = Signer(chain, KEY)
+    calls = [Call(signer.address, b"", gas=30_000)] * 3
+    chain.nudge = lazy.mine_leftovers  # which does nothing while it is known not to mine
+    with pytest.raises(RpcUnavailable, match="3 transactions were not mined in time"):
+        signer.send_many(calls)
+    monkeypatch.setattr(transactions, "RECEIPT_SECONDS", 30.0)
+    call = lazy.rpc.call
+    monkeypatch.setattr(lazy.rpc, "call", lambda name, *args: name == "anvil_getAutomine" or call(name, *args))
+    assert [one.ok for one in signer.send_many(calls)] == [True] * 3
+    height = chain.block_number
+    lazy.mine_leftovers()
+    assert chain.block_number == height
 
 
 def test_send_many__one_fails__the_others_go_on(token: Deployed, signer: Signer) -> None:
