@@ -99,7 +99,7 @@ class FileStore:
                 "CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, holder TEXT, boot TEXT, ends REAL)",
                 "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT, boot TEXT, ends REAL)",
             ):
-                self._file.execute(statement)
+                _patiently(self._file, statement)
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(f"store {path}: {error}; give the keeper a folder that it may write to") from None
 
@@ -157,6 +157,19 @@ class FileStore:
                 return action()
             except sqlite3.Error as error:  # the disk is full, the file is gone, somebody holds its lock
                 raise StoreUnavailable(f"store {self.name}: {error}") from None
+
+
+def _patiently(file: sqlite3.Connection, statement: str) -> None:
+    """Execute it, again while others hold the file: SQLite doesn't wait itself where several turn WAL on at once."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            file.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 class RedisStore:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +72,21 @@ def test_lease__machine_started_again__is_free(tmp_path: Path) -> None:
     one.lease("work", LONG)
     two._boot = "another boot"
     assert two.lease("work", LONG)
+
+
+def test_open__by_several_at_once__all_have_it(tmp_path: Path) -> None:
+    """As when a machine starts all its keepers."""
+    count = 4
+    together = threading.Barrier(count)
+
+    def opened(path: Path) -> FileStore:
+        together.wait()
+        return FileStore(path)
+
+    with ThreadPoolExecutor(count) as threads:
+        for number in range(60):
+            stores = list(threads.map(opened, [tmp_path / str(number)] * count))
+            assert sum(one.lease("work", LONG) for one in stores) == 1
 
 
 def test_put__and_get__by_name_and_prefix(another: Open) -> None:
