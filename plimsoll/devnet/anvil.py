@@ -19,11 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from plimsoll.chain.abi import Registry
 from plimsoll.chain.rpc import NO_RETRY, RpcClient, RpcError, RpcUnavailable
+from plimsoll.chain.transactions import Chain
 from plimsoll.core.errors import UserError
 
 CHAIN_ID = 901
 HOST = "127.0.0.1"
+POLL_SECONDS = 0.02
+"""Between two questions whether a transaction is mined."""
 START_SECONDS = 20.0
 
 _STOP_SECONDS = 5.0
@@ -208,6 +212,10 @@ class Anvil:
         text = self._log.read().decode(errors="replace")
         self._log.seek(0, os.SEEK_END)
         return text
+
+    def chain(self, registry: Registry | None = None) -> Chain:
+        """A client of it, which asks it often and has it mine what it leaves in its pool; to be closed."""
+        return Chain(self.url, registry=registry, poll_seconds=POLL_SECONDS, nudge=self.mine_leftovers)
 
     def mine_leftovers(self) -> None:
         """Mine what it left in its pool, where it mines each transaction at once: of several that come together it may

@@ -52,7 +52,6 @@ BASE_FEE = 1_000_000
 """Wei of a unit of gas, at first: about what rollups charge, so that keepers find what they find there."""
 GAS_LIMIT = 60_000_000
 GAS_TO_REPORT = 300_000
-POLL_SECONDS = 0.02
 L1_BLOCK_TIME = 2
 """Seconds between blocks of L1 where L2 mines by itself; Ethereum's are 12 apart."""
 LEAD_SECONDS = 1_800
@@ -282,13 +281,13 @@ def boot_devnet(
         temporary = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="plimsoll-")))
         node = stop.enter_context(Anvil(l2_settings(loaded.chain_id, start - LEAD_SECONDS, port, extra)))
         report(f"node     {node.url}  chain {loaded.chain_id}")
-        chain = Chain(node.url, poll_seconds=POLL_SECONDS, nudge=node.mine_leftovers)
+        chain = node.chain()
         stop.callback(chain.close)
         stack = None
         if rollup is not None:
             l1_node = stop.enter_context(Anvil(l1_settings(start - LEAD_SECONDS, l1_port)))
             report(f"node     {l1_node.url}  chain {L1_CHAIN_ID}, L1")
-            l1 = Chain(l1_node.url, registry=registry(), poll_seconds=POLL_SECONDS, nudge=l1_node.mine_leftovers)
+            l1 = l1_node.chain(registry())
             stop.callback(l1.close)
             stack = deploy_op_stack(l1, chain, rollup, report=report)
         path = manifest_path(loaded.network, folder or temporary)

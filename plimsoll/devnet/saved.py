@@ -18,12 +18,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from plimsoll.chain.transactions import Chain
 from plimsoll.core.errors import UserError
 from plimsoll.deploy import parameters as deployment
 from plimsoll.deploy.manifest import require
 from plimsoll.devnet.anvil import Anvil
-from plimsoll.devnet.boot import POLL_SECONDS, Devnet, l1_settings, l2_settings
+from plimsoll.devnet.boot import Devnet, l1_settings, l2_settings
 from plimsoll.devnet.environment import find_environment
 from plimsoll.devnet.opstack.contracts import registry
 from plimsoll.devnet.opstack.settings import OpStackSettings
@@ -66,13 +65,13 @@ def load_devnet(folder: Path) -> Iterator[Devnet]:
     parameters = deployment.load(about["parameters"])
     with ExitStack() as stop:
         node = stop.enter_context(Anvil(l2_settings(parameters.chain_id)))
-        chain = Chain(node.url, poll_seconds=POLL_SECONDS, nudge=node.mine_leftovers)
+        chain = node.chain()
         stop.callback(chain.close)
         load(chain, folder / _L2)
         stack = None
         if about["rollup"] is not None:
             l1_node = stop.enter_context(Anvil(l1_settings()))
-            l1 = Chain(l1_node.url, registry=registry(), poll_seconds=POLL_SECONDS, nudge=l1_node.mine_leftovers)
+            l1 = l1_node.chain(registry())
             stop.callback(l1.close)
             load(l1, folder / _L1)
             stack = OpStack(l1, chain, OpStackSettings(**about["rollup"]))

@@ -26,7 +26,6 @@ from plimsoll.sdk.rollup.proofs import Proof, Withdrawal, prove_withdrawal, with
 L1_GAS_LIMIT = 60_000_000
 BRIDGE_GAS = 200_000
 """L2 gas that a bridged token is given to arrive with."""
-_POLL_SECONDS = 0.02
 
 Report = Callable[[str], None]
 
@@ -84,7 +83,9 @@ class OpStack:
             UserError: a port is taken, no anvil, the contracts aren't installed.
         """
         with _nodes(l1, l2) as (node1, node2):
-            yield deploy_op_stack(_chain(node1), _chain(node2), settings or OpStackSettings(), report=report)
+            yield deploy_op_stack(
+                node1.chain(registry()), node2.chain(registry()), settings or OpStackSettings(), report=report
+            )
 
     # --- the contracts ---
 
@@ -278,10 +279,6 @@ def deploy_op_stack(
 def signers_of(chain: Chain) -> dict[str, Signer]:
     """The devnet's accounts by name."""
     return {name: Signer(chain, one.key, name=name) for name, one in dev_accounts().items()}
-
-
-def _chain(node: Anvil) -> Chain:
-    return Chain(node.url, registry=registry(), poll_seconds=_POLL_SECONDS, nudge=node.mine_leftovers)
 
 
 @contextmanager

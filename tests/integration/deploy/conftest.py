@@ -53,7 +53,7 @@ class Site:
 def _node() -> Iterator[Chain]:
     parameters = load("devnet")
     with Anvil(AnvilSettings(chain_id=parameters.chain_id, gas_limit=60_000_000)) as node:
-        chain = Chain(node.url, poll_seconds=0.01, nudge=node.mine_leftovers)
+        chain = node.chain()
         deploy_environment(chain, parameters)
         yield chain
         chain.close()
