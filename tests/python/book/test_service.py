@@ -21,6 +21,7 @@ from plimsoll.book.store import Store
 from plimsoll.book.venue import SILENT_SECONDS, Venue
 from plimsoll.book.watch import Learned
 from plimsoll.chain.rpc import RpcUnavailable
+from plimsoll.chain.transactions import Reverted
 from plimsoll.core.orders import Order
 from plimsoll.core.units import WAD
 from plimsoll.risk.protocol import Protocol
@@ -51,7 +52,8 @@ class World:
         self.protocol: Protocol = market([A, B, C])
         self.facts = facts_of(self.protocol)
         self.now = 0.0
-        self.is_node_gone = False
+        self.trouble: Exception | None = None
+        """What asking the node comes to."""
         self.asked = 0
         self.store = Store(path, "test")
         self.engine = Engine(self.facts, self.store.load(), is_taken=self.store.has, clock=lambda: NOW * 1_000)
@@ -60,8 +62,8 @@ class World:
 
     def learn(self, several: Sequence[Signed], facts: Facts) -> Learned:
         self.asked += 1
-        if self.is_node_gone:
-            raise RpcUnavailable("http://node: does not answer")
+        if self.trouble is not None:
+            raise self.trouble
         found = facts_of(self.protocol)
         learn(found, self.protocol, {one.order.account for one in several})
         return Learned(found.accounts, wallets={one.owner: False for one in several})
@@ -226,9 +228,14 @@ def test_post__somebody_elses_account__not_permitted(client: Client) -> None:
     assert answer.json()["code"] == "try_again"
 
 
-def test_post__node_gone__unknown_accounts_wait_and_known_ones_go_on(client: Client) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [RpcUnavailable("http://node: does not answer"), Reverted(b"", "Panic", {"code": 17})],
+    ids=["gone", "between two blocks"],
+)
+def test_post__node_in_trouble__unknown_accounts_wait_and_known_ones_go_on(client: Client, trouble: Exception) -> None:
     client.submit(A, 5, 0)
-    client.world.is_node_gone = True
+    client.world.trouble = trouble
     client.submit(A, 5, 0)
     assert refusal(client.post("/orders", json=client.world.body(B, 5, 0)))[:2] == (503, "node_unavailable")
 
